@@ -168,8 +168,31 @@ export interface RawChannel extends Channel {
   discardWithEof(): void;
 }
 
+/** The channels of a session as a whole. */
+export interface SessionChannels {
+  /** Channels that this side may have open at the same time. */
+  readonly maxChannels: number;
+  /** Slots of the channels that this side opened. */
+  readonly outgoingSlots: number;
+  /** How many more channels this side may open now; 0 or less for none. */
+  readonly openable: number;
+  /** Whether at most half of those, or of the memory for channels, is free. */
+  readonly crowded: boolean;
+  /** How many channels the peer has opened, or tried to. */
+  readonly openedByPeer: number;
+  /** How many channels there have been, of both directions. */
+  readonly opened: number;
+  /**
+   * Resolves when the next channel slot is freed. It stays pending once the
+   * session has ended.
+   */
+  whenSlotFreed(): Promise<void>;
+}
+
 /** A session whose channels are {@linkcode RawChannel}s. */
 export interface RawSession extends Session {
+  /** Its channels. */
+  readonly channels: SessionChannels;
   /** Whether it has ended or is closing: no channel can be opened any more. */
   readonly ended: boolean;
   /**
@@ -182,22 +205,10 @@ export interface RawSession extends Session {
    * peer. Nothing has been {@linkcode heard} then.
    */
   refuse?(error: MuxError): void;
-  /** Channels that this side may have open at the same time. */
-  readonly maxChannels: number;
-  /** Slots of the channels that this side opened. */
-  readonly outgoingSlots: number;
-  /** How many more channels this side may open now; 0 or less for none. */
-  readonly openable: number;
-  /** Whether at most half of those, or of the memory for channels, is free. */
-  readonly crowded: boolean;
   /** Bytes that have arrived, those of frames included. */
   readonly received: number;
   /** Bytes that were given to the transport, those of frames included. */
   readonly sent: number;
-  /** How many channels the peer has opened, or tried to. */
-  readonly openedByPeer: number;
-  /** How many channels there have been, of both directions. */
-  readonly opened: number;
   /** What counts and bounds the memory that the session holds. */
   readonly account: MemoryAccount;
   /**
@@ -222,9 +233,4 @@ export interface RawSession extends Session {
   readonly refusesPings?: boolean;
   /** The usual round trip in milliseconds; undefined if it is not known. */
   readonly roundTrip?: number | undefined;
-  /**
-   * Resolves when the next channel slot is freed. It stays pending once the
-   * session has ended.
-   */
-  whenSlotFreed(): Promise<void>;
 }

@@ -124,14 +124,13 @@ export function qmux(
 /** A qmux session, as {@linkcode qmux} makes it. */
 export class QmuxSession implements RawSession {
   readonly account: MemoryAccount;
+  readonly channels: ChannelTable;
   readonly refusesPings: boolean;
   onSilence: RawSession["onSilence"];
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #closeTimeout: number;
-  readonly #maxChannels: number;
   readonly #queue: FrameQueue;
-  readonly #channels: ChannelTable;
   readonly #decoder: FrameDecoder;
   readonly #turns: TurnBudget;
   readonly #closed = Promise.withResolvers<void>();
@@ -171,7 +170,6 @@ export class QmuxSession implements RawSession {
     const resolved = resolveOptions(options);
     this.#clock = clock;
     this.#closeTimeout = resolved.closeTimeout;
-    this.#maxChannels = resolved.maxChannels;
     this.#transport = "readable" in transport
       ? duplexTransport(transport)
       : transport;
@@ -183,7 +181,7 @@ export class QmuxSession implements RawSession {
     const share = pool === undefined ? undefined : joinPool(pool);
     this.#queue = new FrameQueue({
       write: (bytes, dataCost) => {
-        this.#channels.tick();
+        this.channels.tick();
         this.#writes++;
         const writing = adopting === undefined
           ? this.#transport.write(bytes)
@@ -207,13 +205,13 @@ export class QmuxSession implements RawSession {
     this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     (this.#transport as Partial<AccountedTransport>).useAccount?.(this.account);
-    this.#channels = new ChannelTable(
+    this.channels = new ChannelTable(
       this.#queue,
       resolved,
       this.account,
       clock,
     );
-    this.#decoder = new FrameDecoder(this.#channels);
+    this.#decoder = new FrameDecoder(this.channels);
     const { keepAlive: means } = this.#transport as Partial<KeptTransport>;
     const keepAlive = keepAliveOf(options.keepAlive, means !== undefined);
     this.refusesPings = keepAlive === "refused";
@@ -225,7 +223,7 @@ export class QmuxSession implements RawSession {
   }
 
   open(options: WaitOptions = {}): Promise<Channel> {
-    return this.#channels.openUntil(options);
+    return this.channels.openUntil(options);
   }
 
   openRaw(
@@ -233,15 +231,15 @@ export class QmuxSession implements RawSession {
     reject: (reason: unknown) => void,
     isPing = false,
   ): void {
-    this.#channels.open(resolve, reject, isPing ? 1 : 0);
+    this.channels.open(resolve, reject, isPing ? 1 : 0);
   }
 
   accept(handler: (channel: Channel) => void): void {
-    this.#channels.accept(handler);
+    this.channels.accept(handler);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Channel, undefined> {
-    return this.#channels.acceptQueue.iterate();
+    return this.channels.acceptQueue.iterate();
   }
 
   get closed(): Promise<void> {
@@ -249,11 +247,7 @@ export class QmuxSession implements RawSession {
   }
 
   get usage(): SessionUsage {
-    return this.#channels.usage;
-  }
-
-  whenSlotFreed(): Promise<void> {
-    return this.#channels.whenSlotFreed();
+    return this.channels.usage;
   }
 
   get received(): number {
@@ -262,10 +256,6 @@ export class QmuxSession implements RawSession {
 
   get sent(): number {
     return this.#written;
-  }
-
-  get openedByPeer(): number {
-    return this.#channels.openedByPeer;
   }
 
   get ended(): boolean {
@@ -284,28 +274,8 @@ export class QmuxSession implements RawSession {
     this.#end(error);
   }
 
-  get openable(): number {
-    return this.#channels.openable;
-  }
-
-  get crowded(): boolean {
-    return this.#channels.crowded;
-  }
-
-  get opened(): number {
-    return this.#channels.opened;
-  }
-
   get roundTrip(): number | undefined {
-    return this.#channels.roundTrip;
-  }
-
-  get outgoingSlots(): number {
-    return this.#channels.outgoingSlots;
-  }
-
-  get maxChannels(): number {
-    return this.#maxChannels;
+    return this.channels.roundTrip;
   }
 
   close(): Promise<void> {
@@ -325,7 +295,7 @@ export class QmuxSession implements RawSession {
    */
   async #read(): Promise<void> {
     const decoder = this.#decoder;
-    const channels = this.#channels;
+    const channels = this.channels;
     const turns = this.#turns;
     let frames = 0;
     let begun = false;
@@ -488,7 +458,7 @@ export class QmuxSession implements RawSession {
       write: () => this.#queue.isWriting ? this.#writes : 0,
       ask: () => {
         // The time of the last turn is of no use for measuring a round trip.
-        this.#channels.tick();
+        this.channels.tick();
         const asked = this.onSilence?.();
         if (asked !== undefined || means?.ping === undefined) {
           return asked ?? false;
@@ -507,7 +477,7 @@ export class QmuxSession implements RawSession {
   #writeFailed(error: unknown): void {
     if (this.#state === "ended") return;
     const lost = connectionLost("writing failed", error);
-    this.#channels.onWriteFailed(lost);
+    this.channels.onWriteFailed(lost);
     this.#cancelLimit = timeLimit(this.#closeTimeout, () => this.#end(lost));
   }
 
@@ -515,7 +485,7 @@ export class QmuxSession implements RawSession {
     // The session may have ended by itself while its transport is being closed.
     if (this.#state === "ended") return await this.#closeTransport();
     this.#state = "closing";
-    this.#channels.close(sessionClosed());
+    this.channels.close(sessionClosed());
     const expired = Promise.withResolvers<void>();
     const cancelLimit = timeLimit(this.#closeTimeout, () => {
       // The peer had its time: closing the transport must not take more.
@@ -567,7 +537,7 @@ export class QmuxSession implements RawSession {
       : failure ?? connectionLost("the peer ended it");
     this.#queue.stop();
     const cleanly = failure === undefined || closedHere;
-    this.#channels.end(reason, cleanly);
+    this.channels.end(reason, cleanly);
     if (cleanly) this.#closed.resolve();
     else this.#closed.reject(failure);
     if (lastWords === undefined || isWriting) {

@@ -83,7 +83,7 @@ export class SessionState {
   /** The peer that owns the session; set before the first call arrives. */
   peer: CallingPeer | undefined;
   /** What has passed over the session so far; set before the first call arrives. */
-  traffic: Pick<RawSession, "received" | "sent" | "openedByPeer"> | undefined;
+  traffic: Pick<RawSession, "received" | "sent" | "channels"> | undefined;
   /** The limit for the metadata of a header, in bytes. */
   maxMetaSize: number = DEFAULT_MAX_META_SIZE;
   /** What the session may hold. */

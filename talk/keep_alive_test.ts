@@ -137,11 +137,14 @@ test("keepAlive: a peer is pinged in the codec of its calls", async (t) => {
   });
   t.watchBoth(client, server);
   await client.call("hello");
-  const { openedByPeer } = rawSession(client.session);
+  const { openedByPeer } = rawSession(client.session).channels;
   assertEquals(rawSession(server.session).onSilence!(), true);
   // The ping arrives during these.
   for (let i = 0; i < 5; i++) await client.call("hello");
-  assertEquals(rawSession(client.session).openedByPeer, openedByPeer + 1);
+  assertEquals(
+    rawSession(client.session).channels.openedByPeer,
+    openedByPeer + 1,
+  );
   assertEquals(errors, []);
 });
 

@@ -122,7 +122,9 @@ export function listenSession(
 
 /** How many channels a session has had; `Infinity` while there is one. */
 function usesOf(session: Session): number {
-  return session.usage.slots > 0 ? Infinity : rawSession(session).opened;
+  return session.usage.slots > 0
+    ? Infinity
+    : rawSession(session).channels.opened;
 }
 
 /**

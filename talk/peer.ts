@@ -646,7 +646,7 @@ export class Peer<C extends Carried = Carried>
     const { channels, held } = raw.usage;
     return {
       bytes: { received: raw.received, sent: raw.sent },
-      channels: { open: channels, total: raw.opened },
+      channels: { open: channels, total: raw.channels.opened },
       calls: {
         total: this.#server.begun,
         answering: this.#server.running,
@@ -787,7 +787,7 @@ export class Peer<C extends Carried = Carried>
     this.session.closed.then(end, end);
     const cancel = limitWait({ signal, timeout }, end);
     while (!ended && this.#isBusy()) {
-      await Promise.race([this.#raw.whenSlotFreed(), early.promise]);
+      await Promise.race([this.#raw.channels.whenSlotFreed(), early.promise]);
     }
     cancel();
   }

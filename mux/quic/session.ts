@@ -71,7 +71,7 @@ export class QuicSession implements RawSession, StreamHost {
   readonly refusesPings: boolean;
   /** Not called: QUIC itself finds out whether the peer has vanished. */
   onSilence: RawSession["onSilence"];
-  readonly table: ChannelTable;
+  readonly channels: ChannelTable;
   readonly buffers = new ReadBuffers();
   readonly maxQueuedReplySize: number;
   readonly maxPacketSize: number;
@@ -80,7 +80,6 @@ export class QuicSession implements RawSession, StreamHost {
   readonly #tap: SessionTap | undefined;
   readonly #streams: StreamTable;
   readonly #closeTimeout: number;
-  readonly #maxChannels: number;
   readonly #clock: Clock;
   readonly #turns: TurnBudget;
   readonly #closed = Promise.withResolvers<void>();
@@ -119,7 +118,6 @@ export class QuicSession implements RawSession, StreamHost {
     this.#tap = tap;
     this.#isFramed = conn.protocol === FRAMED_PROTOCOL;
     this.#closeTimeout = resolved.closeTimeout;
-    this.#maxChannels = resolved.maxChannels;
     this.maxQueuedReplySize = resolved.maxQueuedReplySize;
     this.maxPacketSize = resolved.maxPacketSize;
     this.refusesPings = keepAliveOf(options.keepAlive, true) === "refused";
@@ -133,7 +131,12 @@ export class QuicSession implements RawSession, StreamHost {
       const stream = this.#addStream(this.#createStream(), id);
       stream.open(windowSize, maxPacketSize);
     });
-    this.table = new ChannelTable(this.#streams, resolved, this.account, clock);
+    this.channels = new ChannelTable(
+      this.#streams,
+      resolved,
+      this.account,
+      clock,
+    );
     conn.closed.then(
       (info) => this.#end(failureOf(info)),
       (error) => this.#end(lossOf(error)),
@@ -145,7 +148,7 @@ export class QuicSession implements RawSession, StreamHost {
   // --- Session -----------------------------------------------------------------
 
   open(options: WaitOptions = {}): Promise<Channel> {
-    return this.table.openUntil(options);
+    return this.channels.openUntil(options);
   }
 
   openRaw(
@@ -153,15 +156,15 @@ export class QuicSession implements RawSession, StreamHost {
     reject: (reason: unknown) => void,
     isPing = false,
   ): void {
-    this.table.open(resolve, reject, isPing ? 1 : 0);
+    this.channels.open(resolve, reject, isPing ? 1 : 0);
   }
 
   accept(handler: (channel: Channel) => void): void {
-    this.table.accept(handler);
+    this.channels.accept(handler);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Channel, undefined> {
-    return this.table.acceptQueue.iterate();
+    return this.channels.acceptQueue.iterate();
   }
 
   get closed(): Promise<void> {
@@ -169,7 +172,7 @@ export class QuicSession implements RawSession, StreamHost {
   }
 
   get usage(): SessionUsage {
-    return this.table.usage;
+    return this.channels.usage;
   }
 
   close(): Promise<void> {
@@ -182,20 +185,12 @@ export class QuicSession implements RawSession, StreamHost {
 
   // --- RawSession --------------------------------------------------------------
 
-  whenSlotFreed(): Promise<void> {
-    return this.table.whenSlotFreed();
-  }
-
   get received(): number {
     return this.#received;
   }
 
   get sent(): number {
     return this.#sent;
-  }
-
-  get openedByPeer(): number {
-    return this.table.openedByPeer;
   }
 
   get ended(): boolean {
@@ -207,29 +202,9 @@ export class QuicSession implements RawSession, StreamHost {
     return true;
   }
 
-  get openable(): number {
-    return this.table.openable;
-  }
-
-  get crowded(): boolean {
-    return this.table.crowded;
-  }
-
-  get opened(): number {
-    return this.table.opened;
-  }
-
   /** Undefined in the plain dialect, in which no frame asks for an answer. */
   get roundTrip(): number | undefined {
-    return this.#isFramed ? this.table.roundTrip : undefined;
-  }
-
-  get outgoingSlots(): number {
-    return this.table.outgoingSlots;
-  }
-
-  get maxChannels(): number {
-    return this.#maxChannels;
+    return this.#isFramed ? this.channels.roundTrip : undefined;
   }
 
   // --- StreamHost --------------------------------------------------------------
@@ -256,8 +231,8 @@ export class QuicSession implements RawSession, StreamHost {
   async deliver(channelId: number, chunk: Uint8Array): Promise<void> {
     this.#received += chunk.length;
     await this.#process(chunk.length, () => {
-      this.table.onData(channelId, chunk.length);
-      this.table.onPayloadOf(channelId, chunk, 0, chunk.length);
+      this.channels.onData(channelId, chunk.length);
+      this.channels.onPayloadOf(channelId, chunk, 0, chunk.length);
     });
   }
 
@@ -300,10 +275,10 @@ export class QuicSession implements RawSession, StreamHost {
   /** Takes a step; returns whether readers are left for the next turn. */
   #timed(isTimed: boolean, step: () => void): boolean {
     if (this.#state === "ended") return false;
-    this.table.tick();
-    const startedAt = isTimed ? this.table.now() : 0;
+    this.channels.tick();
+    const startedAt = isTimed ? this.channels.now() : 0;
     step();
-    const left = this.table.endTurn();
+    const left = this.channels.endTurn();
     if (isTimed) this.#turns.count(this.#clock() - startedAt);
     return left;
   }
@@ -388,7 +363,7 @@ export class QuicSession implements RawSession, StreamHost {
   async #close(): Promise<void> {
     if (this.#state === "ended") return;
     this.#state = "closing";
-    this.table.close(sessionClosed());
+    this.channels.close(sessionClosed());
     await settlesWithin(this.#closeTimeout, this.#drain());
     this.#end(undefined);
     // Deno sends the last packet when its event loop turns. A program that exits at
@@ -431,7 +406,7 @@ export class QuicSession implements RawSession, StreamHost {
     this.#streams.end();
     const cleanly = failure === undefined || closedHere;
     this.#tap?.closed(cleanly ? undefined : failure);
-    this.table.end(reason, cleanly);
+    this.channels.end(reason, cleanly);
     if (cleanly) this.#closed.resolve();
     else this.#closed.reject(failure);
     this.#conn.close(

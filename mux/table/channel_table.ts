@@ -14,6 +14,7 @@ import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
 import type { MemoryAccount } from "../flow/memory_account.ts";
 import { WindowBudget } from "../flow/window_budget.ts";
 import { RoundTrip, type WindowPolicy } from "../flow/windows.ts";
+import type { SessionChannels } from "../raw.ts";
 import type { Channel, SessionUsage, WaitOptions } from "../types.ts";
 import { type Clock, TurnClock } from "../flow/turns.ts";
 
@@ -83,7 +84,8 @@ interface PeerOpen {
  * The channels of one session. The table assigns their IDs, enforces the limits
  * and passes each incoming frame to its channel. None of its methods waits.
  */
-export class ChannelTable implements FrameSink, ChannelHost {
+export class ChannelTable implements FrameSink, ChannelHost, SessionChannels {
+  readonly maxChannels: number;
   readonly queue: FrameSender;
   readonly windows: WindowPolicy;
   readonly blocks = new BlockPool();
@@ -95,7 +97,6 @@ export class ChannelTable implements FrameSink, ChannelHost {
   readonly #channels = new ChannelMap<QmuxChannel>();
   readonly #ids = new ChannelIds();
   readonly #clock: TurnClock;
-  /** How many channels the peer has opened, or tried to. */
   openedByPeer = 0;
   readonly #roundTrip: RoundTrip;
   /** Why no channel can be opened any more, once that is so. */
@@ -105,7 +106,6 @@ export class ChannelTable implements FrameSink, ChannelHost {
   /** What the channels that the peer opened count. */
   readonly #incoming = new Places();
   #slotFreed: PromiseWithResolvers<void> | undefined;
-  /** How many channels there have been, of both directions. */
   opened = 0;
   readonly #idle: IdleBudget;
   /** The channel of the DATA frame being read; undefined to drop its payload. */
@@ -122,6 +122,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
   ) {
     this.queue = queue;
     this.#options = options;
+    this.maxChannels = options.maxChannels;
     this.#account = account;
     this.#budget = new WindowBudget(
       account,
@@ -155,9 +156,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
     };
   }
 
-  /** How many channels this side may open now; see `RawSession.openable`. */
   get openable(): number {
-    const { maxChannels } = this.#options;
+    const { maxChannels } = this;
     const { slots, ids } = this.#outgoing;
     return Math.min(maxChannels - slots, 2 * maxChannels - ids);
   }
@@ -167,18 +167,15 @@ export class ChannelTable implements FrameSink, ChannelHost {
     return this.#roundTrip.smoothed;
   }
 
-  /** Slots of the channels that this side opened. */
   get outgoingSlots(): number {
     return this.#outgoing.slots;
   }
 
-  /** Whether at most half of those, or of the memory for channels, is free. */
   get crowded(): boolean {
-    return this.#outgoing.slots * 2 >= this.#options.maxChannels ||
+    return this.#outgoing.slots * 2 >= this.maxChannels ||
       this.#budget.scarce;
   }
 
-  /** Resolves when the next slot is freed; see `RawSession.whenSlotFreed()`. */
   whenSlotFreed(): Promise<void> {
     return (this.#slotFreed ??= Promise.withResolvers<void>()).promise;
   }
@@ -446,7 +443,7 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   /** How many more channels the peer may open now. */
   get #acceptable(): number {
-    const { maxChannels } = this.#options;
+    const { maxChannels } = this;
     const { slots, ids } = this.#incoming;
     const waiting = this.acceptQueue.length;
     // The second limit is for a peer that never answers this side's CLOSE: the
@@ -481,7 +478,8 @@ export class ChannelTable implements FrameSink, ChannelHost {
 
   #limitExceeded(): MuxError {
     const { slots, ids } = this.#outgoing;
-    const { maxChannels, maxHeldSize } = this.#options;
+    const { maxChannels } = this;
+    const { maxHeldSize } = this.#options;
     return new MuxError(
       "limit-exceeded",
       slots >= maxChannels

@@ -150,7 +150,7 @@ export class ChannelPool {
     this.#session = session;
     this.#limits = limits;
     this.#makeTimer = makeTimer;
-    this.#reserved = Math.floor(session.maxChannels / RESERVED_PART);
+    this.#reserved = Math.floor(session.channels.maxChannels / RESERVED_PART);
     const stop = () => {
       this.#idleTimer?.cancel();
       this.#target = -1;
@@ -175,7 +175,10 @@ export class ChannelPool {
 
   /** How many calls that are not nested can have a channel at the same time. */
   get capacity(): number {
-    return Math.min(this.#session.maxChannels - this.#reserved, this.#room);
+    return Math.min(
+      this.#session.channels.maxChannels - this.#reserved,
+      this.#room,
+    );
   }
 
   /**
@@ -283,11 +286,12 @@ export class ChannelPool {
 
   #refill(): void {
     const session = this.#session;
+    const { channels } = session;
     while (
       this.#spares.length + this.#opening < this.#target &&
       // The other slots are for calls.
-      !session.crowded &&
-      session.outgoingSlots < this.#room && this.queued === 0
+      !channels.crowded &&
+      channels.outgoingSlots < this.#room && this.queued === 0
     ) {
       this.#opening++;
       session.openRaw(this.#spareOpened, this.#spareFailed);
@@ -337,7 +341,7 @@ export class ChannelPool {
   // --- The queue --------------------------------------------------------------
 
   #mayOpen({ nested, queue }: ChannelRequest): boolean {
-    const { openable, outgoingSlots } = this.#session;
+    const { openable, outgoingSlots } = this.#session.channels;
     if (nested) return openable > 0;
     // Calls that waited for longer come first.
     const isNext = queue === undefined
@@ -364,7 +368,7 @@ export class ChannelPool {
 
   /** Channels of this side that the peer has confirmed. */
   get #openAtPeer(): number {
-    return this.#session.outgoingSlots - this.#waiting - this.#opening;
+    return this.#session.channels.outgoingSlots - this.#waiting - this.#opening;
   }
 
   /**
@@ -425,7 +429,7 @@ export class ChannelPool {
   #watch(): void {
     if (this.#watching) return;
     this.#watching = true;
-    void this.#session.whenSlotFreed().then(() => {
+    void this.#session.channels.whenSlotFreed().then(() => {
       this.#watching = false;
       this.#startQueued();
       if (this.queued > 0) this.#watch();

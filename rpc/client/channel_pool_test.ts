@@ -178,7 +178,7 @@ Deno.test("ChannelPool: a connection with a call every few seconds keeps its spa
     await channel.close();
     await settled();
   }
-  assertEquals(rawSession(it.session).opened, opened + 20);
+  assertEquals(rawSession(it.session).channels.opened, opened + 20);
 });
 
 Deno.test("ChannelPool.take: a spare channel that the peer has closed or ended is not returned", async () => {

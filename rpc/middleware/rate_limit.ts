@@ -132,7 +132,7 @@ function amountsOf(call: Call): Amounts {
   const traffic = isServerCall(call) ? call.session.traffic : undefined;
   return {
     calls: 0,
-    opens: traffic?.openedByPeer ?? 0,
+    opens: traffic?.channels.openedByPeer ?? 0,
     bytes: traffic?.received ?? 0,
   };
 }

@@ -76,7 +76,7 @@ export interface ServerCall extends Call {
     readonly account: MemoryAccount;
     /** What has passed over the session so far. */
     readonly traffic:
-      | Pick<RawSession, "received" | "sent" | "openedByPeer">
+      | Pick<RawSession, "received" | "sent" | "channels">
       | undefined;
   };
   readonly channel: RawChannel;

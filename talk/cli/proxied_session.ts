@@ -54,7 +54,7 @@ export class ProxiedSession implements Closable {
     this.#early.promise.then(end);
     const cancel = limitWait({ signal, timeout }, end);
     while (!ended && this.#session.usage.slots > 0) {
-      await Promise.race([raw.whenSlotFreed(), this.#early.promise]);
+      await Promise.race([raw.channels.whenSlotFreed(), this.#early.promise]);
     }
     cancel();
   }

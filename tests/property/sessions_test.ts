@@ -244,7 +244,7 @@ class World {
   async open(side: Side): Promise<void> {
     let ours: QmuxChannel;
     const session = this.sessions[side];
-    const { openable, account } = rawSession(session);
+    const { account, channels: { openable } } = rawSession(session);
     try {
       ours = await session.open() as QmuxChannel;
       assert(openable > 0, "a channel is opened beyond the limit");
@@ -336,7 +336,7 @@ class World {
       const session = this.sessions[side];
       const { channels, slots, held } = session.usage;
       const { maxHeldSize, maxChannels } = this.options[side];
-      const { outgoingSlots } = rawSession(session);
+      const { outgoingSlots } = rawSession(session).channels;
       assertLessOrEqual(outgoingSlots, maxChannels);
       assertLessOrEqual(slots - outgoingSlots, maxChannels);
       const surely = this.links.filter(({ calm, a, b }) =>

@@ -13,7 +13,12 @@ import {
   resolveOptions,
   type SessionOptions,
 } from "../../mux/options.ts";
-import type { ErrorOwner, RawChannel, RawSession } from "../../mux/raw.ts";
+import type {
+  ErrorOwner,
+  RawChannel,
+  RawSession,
+  SessionChannels,
+} from "../../mux/raw.ts";
 import { AcceptQueue } from "../../mux/table/accept_queue.ts";
 import type { Channel, SessionUsage, WaitOptions } from "../../mux/types.ts";
 
@@ -56,7 +61,9 @@ class Line {
   }
 }
 
-class QueueSession implements RawSession {
+class QueueSession implements RawSession, SessionChannels {
+  /** The session itself counts them. */
+  readonly channels = this;
   peer!: QueueSession;
   readonly line: Line;
   readonly options: ResolvedSessionOptions;

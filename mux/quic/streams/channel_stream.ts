@@ -51,7 +51,7 @@ export interface ChannelStream {
 /** What a stream needs from its session. */
 export interface StreamHost {
   /** The channels. */
-  readonly table: ChannelTable;
+  readonly channels: ChannelTable;
   /** Buffers to read into. */
   readonly buffers: ReadBuffers;
   /** Bytes of replies that may be queued on one stream. */

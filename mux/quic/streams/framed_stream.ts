@@ -162,7 +162,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   onOpen(_id: number, windowSize: number, maxPacketSize: number): void {
     this.#expect("new", "OPEN");
     this.#phase = "waiting";
-    this.#host.table.onOpen(this.id, windowSize, maxPacketSize);
+    this.#host.channels.onOpen(this.id, windowSize, maxPacketSize);
   }
 
   onOpenConfirm(
@@ -173,7 +173,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   ): void {
     this.#expect("opening", "OPEN_CONFIRM");
     this.#phase = "open";
-    this.#host.table.onOpenConfirm(
+    this.#host.channels.onOpenConfirm(
       this.#channelId,
       this.id,
       windowSize,
@@ -184,33 +184,33 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   onOpenFailure(): void {
     this.#expect("opening", "OPEN_FAILURE");
     this.#phase = "ended";
-    this.#host.table.onOpenFailure(this.#channelId);
+    this.#host.channels.onOpenFailure(this.#channelId);
     void this.#finish();
   }
 
   onWindowAdjust(_id: number, bytesToAdd: number): void {
     this.#expect("open", "WINDOW_ADJUST");
-    this.#host.table.onWindowAdjust(this.#channelId, bytesToAdd);
+    this.#host.channels.onWindowAdjust(this.#channelId, bytesToAdd);
   }
 
   onData(_id: number, length: number): void {
     this.#expect("open", "DATA");
-    this.#host.table.onData(this.#channelId, length);
+    this.#host.channels.onData(this.#channelId, length);
   }
 
   onPayload(chunk: Uint8Array, from: number, to: number): void {
-    this.#host.table.onPayloadOf(this.#channelId, chunk, from, to);
+    this.#host.channels.onPayloadOf(this.#channelId, chunk, from, to);
   }
 
   onEof(): void {
     this.#expect("open", "EOF");
-    this.#host.table.onEof(this.#channelId);
+    this.#host.channels.onEof(this.#channelId);
   }
 
   onClose(): void {
     this.#expect("open", "CLOSE");
     this.#phase = "ended";
-    this.#host.table.onClose(this.#channelId);
+    this.#host.channels.onClose(this.#channelId);
   }
 
   // --- Private -----------------------------------------------------------------
@@ -252,7 +252,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
     if (this.#phase === "waiting" && this.#channelId < 0) return;
     this.#phase = "ended";
     if (this.#channelId < 0) return;
-    this.#host.table.lose(
+    this.#host.channels.lose(
       this.#channelId,
       connectionLost("the stream of the channel ended without CLOSE", cause),
     );

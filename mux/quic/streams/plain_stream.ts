@@ -113,7 +113,7 @@ export class PlainStream implements ChannelStream {
     // Once this side reads nothing more, the peer's end will not be seen.
     if (!isReply) {
       queueMicrotask(() =>
-        this.#tell(() => this.#host.table.onClose(this.#channelId))
+        this.#tell(() => this.#host.channels.onClose(this.#channelId))
       );
     }
   }
@@ -164,9 +164,9 @@ export class PlainStream implements ChannelStream {
   }
 
   #opened(): void {
-    const { table } = this.#host;
-    table.tick();
-    table.onOpenConfirm(this.#channelId, this.id, SEND_CREDIT, PACKET_SIZE);
+    const { channels } = this.#host;
+    channels.tick();
+    channels.onOpenConfirm(this.#channelId, this.id, SEND_CREDIT, PACKET_SIZE);
   }
 
   /** Reads the first byte of the peer's stream; returns whether there is one. */
@@ -184,8 +184,8 @@ export class PlainStream implements ChannelStream {
         }`,
       );
     }
-    this.#host.table.tick();
-    this.#host.table.onOpen(this.id, SEND_CREDIT, PACKET_SIZE);
+    this.#host.channels.tick();
+    this.#host.channels.onOpen(this.id, SEND_CREDIT, PACKET_SIZE);
     return true;
   }
 
@@ -206,15 +206,15 @@ export class PlainStream implements ChannelStream {
   }
 
   #receiveEnded(failure: unknown): void {
-    const { table } = this.#host;
+    const { channels } = this.#host;
     if (this.#closed || this.#channelId < 0) return;
     if (failure !== undefined) {
       const how = "the peer has reset the stream of the channel";
-      table.lose(this.#channelId, connectionLost(how, failure));
+      channels.lose(this.#channelId, connectionLost(how, failure));
       return this.#end();
     }
-    table.onEof(this.#channelId);
-    if (this.#stopped) table.onClose(this.#channelId);
+    channels.onEof(this.#channelId);
+    if (this.#stopped) channels.onClose(this.#channelId);
   }
 
   #addCredit(bytes: number): void {
@@ -228,13 +228,15 @@ export class PlainStream implements ChannelStream {
     const credit = bytes - this.#uncounted;
     this.#uncounted = 0;
     if (credit === 0 || this.#closed) return;
-    this.#tell(() => this.#host.table.onWindowAdjust(this.#channelId, credit));
+    this.#tell(() =>
+      this.#host.channels.onWindowAdjust(this.#channelId, credit)
+    );
   }
 
   /** Tells the channel something, outside of the reading of the stream. */
   #tell(step: () => void): void {
     try {
-      this.#host.table.tick();
+      this.#host.channels.tick();
       step();
     } catch (error) {
       if (!(error instanceof MuxError)) throw error;
@@ -249,10 +251,10 @@ export class PlainStream implements ChannelStream {
     // qtalk-go closes a channel in this way, and also ends its own direction.
     this.#stopped = true;
     const id = this.#channelId;
-    const { table } = this.#host;
-    if (!this.#isReceiving) this.#tell(() => table.onClose(id));
+    const { channels } = this.#host;
+    if (!this.#isReceiving) this.#tell(() => channels.onClose(id));
     else {
-      table.failSend(
+      channels.failSend(
         id,
         new MuxError(
           "channel-closed",
