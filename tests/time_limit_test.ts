@@ -399,7 +399,7 @@ Deno.test("CoarseTimers: the others expire when the callback of one throws", () 
   scene.timer(expired).set(150);
   assertThrows(() => scene.pass(120), Error, "wrong");
   scene.pass(1_000);
-  assertEquals(expired, [110, 150]);
+  assertEquals(expired, [101, 150]);
   assertEquals(scene.waiting, undefined);
 });
 
