@@ -169,7 +169,7 @@ Deno.test("ChannelPool: a connection with a call every few seconds keeps its spa
   using time = new FakeTime();
   await using it = accepted();
   await use(it.pool, 1);
-  const { opened } = rawSession(it.session);
+  const { opened } = rawSession(it.session).channels;
   for (let i = 0; i < 20; i++) {
     time.tick(4_000);
     await settled();
