@@ -14,7 +14,12 @@ import {
 } from "../mux/internal.ts";
 import { checkTime } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
-import { limitedSignal, loadedInTime, orAborted } from "../time_limit.ts";
+import {
+  limitedSignal,
+  limitWait,
+  loadedInTime,
+  orAborted,
+} from "../time_limit.ts";
 import { addressError, loaded, resolveAddress } from "./address.ts";
 import { errorPrinter, TalkError } from "./errors.ts";
 import {
@@ -336,14 +341,7 @@ async function dialReconnecting<C extends Carried>(
 /** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
 export function wait(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
+    limitWait({ signal, timeout: ms }, () => resolve());
   });
 }
 

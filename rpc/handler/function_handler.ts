@@ -138,11 +138,20 @@ export function functionHandler(
     if (answering !== undefined) {
       return answering.callFunction(called, call, respond);
     }
-    // Only the server's own calls bring it: this one is a program's.
-    const loading = loadPart("answer call", import("../internal_server.ts"));
-    return loading.then((module) => {
-      loaded = module.answering;
-      return loaded.callFunction(called, call, respond);
+    return loadAnswering().then((answering) => {
+      loaded = answering;
+      return answering.callFunction(called, call, respond);
     });
   };
+}
+
+/**
+ * Loads how handlers answer. Only the server's own calls bring it, and this is for
+ * those of a program.
+ *
+ * @throws {RpcError} `load-failed`
+ */
+export function loadAnswering(): Promise<Answering> {
+  return loadPart("answer call", import("../internal_server.ts"))
+    .then(({ answering }) => answering);
 }

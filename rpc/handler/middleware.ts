@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { loadPart } from "../errors.ts";
 import type { Call, Handler, HandlerFunction, Responder } from "../types.ts";
 import { cleanSelector, kindOf } from "../wire/selector.ts";
+import { loadAnswering } from "./function_handler.ts";
 import {
   checkHandler,
   isServerCall,
@@ -151,9 +151,7 @@ function run(
   if (isServerCall(call)) {
     return call.answering.runMiddleware(list, handler, call, respond);
   }
-  // Only the server's own calls bring it: this one is a program's.
-  const loading = loadPart("answer call", import("../internal_server.ts"));
-  return loading.then(({ answering }) =>
+  return loadAnswering().then((answering) =>
     answering.runMiddleware(list, handler, call, respond)
   );
 }
