@@ -16,6 +16,7 @@ import {
   limitedSignal,
   limitWait,
   loadedInTime,
+  orAborted,
   settlesWithin,
   timeLimit,
   untilAborted,
@@ -221,6 +222,26 @@ Deno.test("limitedSignal: disposing of it leaves no timer and no listener", () =
     assert(!limited.signal.aborted);
   }
   assertEquals([listeners(), time.waiting], [0, 0]);
+});
+
+Deno.test("orAborted: settles as the promise does, or with the reason of an abort, and leaves no listener", async () => {
+  const { controller, listeners } = countedSignal();
+  const { signal } = controller;
+  for (const signal of [undefined, controller.signal]) {
+    assertEquals(await orAborted(Promise.resolve(1), signal), 1);
+    const wrong = Promise.reject(new Error("wrong"));
+    await assertRejects(() => orAborted(wrong, signal), Error, "wrong");
+  }
+  const pending = Promise.withResolvers<void>();
+  const waiting = watch(orAborted(pending.promise, signal));
+  assertEquals(listeners(), 1);
+  controller.abort("enough");
+  await turn();
+  assertEquals([waiting.state, waiting.reason], ["rejected", "enough"]);
+  assertEquals(listeners(), 0);
+  // That it fails afterwards is of no interest.
+  pending.reject(new Error("late"));
+  await turn();
 });
 
 /** What is made, and closed. */
