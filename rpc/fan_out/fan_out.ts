@@ -3,6 +3,7 @@ import { nextTurn } from "../../mux/internal.ts";
 import { CallError } from "../errors.ts";
 import { kindOf } from "../wire/selector.ts";
 import {
+  checkResult,
   isValueStream,
   openSource,
   type ValueSource,
@@ -176,7 +177,7 @@ class SourceFanOut<T> implements FanOut<T> {
   async #read(source: ValueSource): Promise<void> {
     try {
       for (let count = 1; this.#open === source; count++) {
-        const { done, value } = await source.next();
+        const { done, value } = checkResult(await source.next());
         if (this.#open !== source) return;
         if (done) return this.#finish({});
         this.publish(value as T);

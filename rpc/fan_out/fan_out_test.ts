@@ -70,6 +70,15 @@ test("fanOut(): a failure of the source comes after the values before it", async
   assertStrictEquals(late, reason);
 });
 
+test("fanOut(): a source whose iterator gives a number fails", async () => {
+  const numbers = {
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve(5) }),
+  } as unknown as AsyncIterable<number>;
+  using fan = fanOut(numbers);
+  const text = "Iterator result 5 is not an object";
+  await assertRejects(() => next(fan.subscribe()), TypeError, text);
+});
+
 test("fanOut(): a subscriber that does not read delays neither the source nor the others", async () => {
   const source = pushed<number>();
   using fan = fanOut(source.stream, { whenFull: "drop-oldest", buffer: 2 });

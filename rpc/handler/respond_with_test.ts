@@ -345,6 +345,18 @@ Deno.test("streamed replies: an error in mid-stream is thrown after the values b
   }
 });
 
+Deno.test("streamed replies: an iterator that gives a number ends with an error", async () => {
+  const errors: unknown[] = [];
+  const next = () => Promise.resolve(5);
+  await using it = answering(
+    () => ({ [Symbol.asyncIterator]: () => ({ next }) }),
+    { onError: (error) => errors.push(error) },
+  );
+  const text = "Iterator result 5 is not an object";
+  await assertRejects(() => iterate(it.client), RemoteError, text);
+  assertEquals(errors.map((error) => (error as Error).message), [text]);
+});
+
 Deno.test("streamed replies: an error in mid-stream is thrown by every later receive()", async () => {
   await using it = answering(async function* () {
     yield 1;
