@@ -12,7 +12,7 @@ import {
   type TlsDialOptions,
   type Transport,
 } from "../mux/internal.ts";
-import { checkOption, checkTimeout } from "../check_option.ts";
+import { checkOption, checkSignal, checkTimeout } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
 import { limitedSignal, loadedInTime } from "../time_limit.ts";
 import { addressError, loaded, resolveAddress } from "./address.ts";
@@ -311,6 +311,7 @@ async function dialReconnecting<C extends Carried>(
     // Each connection has a handler, whether or not the program has given one.
     [loadedServer]: handler === undefined ? null : undefined,
   };
+  checkSignal(signal);
   signal?.throwIfAborted();
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await ask(
@@ -383,6 +384,7 @@ async function connectTo(
   options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Connected> {
   const { signal, timeout, headStart, session, resume } = options;
+  checkSignal(signal);
   signal?.throwIfAborted();
   // Checked first: a connection that was made would have to be closed.
   checkTimeout(timeout);

@@ -18,7 +18,7 @@ import {
   type Session,
   sessionClosed,
 } from "../mux/internal.ts";
-import { checkOption, type OptionRange } from "../check_option.ts";
+import { checkOption, checkSignal, type OptionRange } from "../check_option.ts";
 import { limitWait, settlesWithin } from "../time_limit.ts";
 import { printableText } from "../printable_text.ts";
 import { MAX_UINT32 } from "../uint32.ts";
@@ -328,9 +328,13 @@ export interface CloseOptions {
 /**
  * Checks the options of `close()`.
  *
+ * @throws {TypeError} if `signal` is no signal
  * @throws {RangeError} if `drainTimeout` is out of range
  */
-export function checkCloseOptions({ drainTimeout = 0 }: CloseOptions): void {
+export function checkCloseOptions(
+  { drainTimeout = 0, signal }: CloseOptions,
+): void {
+  checkSignal(signal);
   checkOption("drainTimeout", drainTimeout, {
     min: 0,
     max: Infinity,

@@ -1,4 +1,4 @@
-import { checkOption } from "../../check_option.ts";
+import { checkOption, checkSignal } from "../../check_option.ts";
 import { nextTurn } from "../../mux/internal.ts";
 import { CallError } from "../errors.ts";
 import { kindOf } from "../wire/selector.ts";
@@ -129,6 +129,7 @@ class SourceFanOut<T> implements FanOut<T> {
   subscribe(options: SubscribeOptions = {}): ReadableStream<T> {
     const { signal, buffer = this.#buffer } = options;
     const { whenFull = this.#whenFull } = options;
+    checkSignal(signal);
     checkBuffer(buffer);
     checkWhenFull(whenFull);
     if (this.#subscribers.size >= this.#maxSubscribers) {

@@ -1,4 +1,4 @@
-import { checkOption, checkTimeout } from "../../check_option.ts";
+import { checkOption, checkSignal, checkTimeout } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import {
   MuxError,
@@ -185,6 +185,7 @@ export class Pool<C extends Carried = Carried>
     send: PooledCall<C, T>["send"],
   ): Promise<T> {
     checkSelector(selector);
+    checkSignal(options.signal);
     options.signal?.throwIfAborted();
     timeLimitOf(options, { name: selector });
     const start = this.environment.now();
@@ -336,6 +337,7 @@ export class Pool<C extends Carried = Carried>
   }
 
   async connected({ signal }: WaitOptions = {}): Promise<Peer<C>> {
+    checkSignal(signal);
     for (;;) {
       signal?.throwIfAborted();
       if (this.#end !== undefined) throw this.#end.reason;
