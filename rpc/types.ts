@@ -78,7 +78,7 @@ export interface Caller<C extends Carried = Carried> {
    * @throws {RpcError} `timeout`, `deadline-exceeded` or `no-response`;
    * `invalid-state` if the response is a stream
    * @throws {CodecError} if a value cannot be encoded or decoded; `too-large` if
-   * there is more metadata than `maxMetaSize`
+   * there is more metadata than `maxMetaSize`, or the selector is too long
    * @throws {MuxError} if the session has ended or the peer refused the channel
    * @throws {RangeError} if `timeout` is out of range
    * @throws {TypeError} if `selector` is not a string, `signal` is no signal, or a

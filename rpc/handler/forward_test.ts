@@ -150,6 +150,16 @@ test("forward(): the header is encoded again, with the canonical selector and al
   }
 });
 
+test("forward(): a call whose header gets too long is not forwarded", async (t) => {
+  const { client, backend } = scriptsOf(t);
+  const channel = await rawOpen(client);
+  // In the header that is forwarded, it is said twice.
+  await channel.values({ S: "/" + "x".repeat(40_000), Q: { v: 1 } }, null);
+  await rawAccept(backend);
+  const [header] = await channel.read(1) as { Q: { code: string } }[];
+  assertEquals(header!.Q.code, "too-large");
+});
+
 test("forward(): a selector with an empty segment is not forwarded", async (t) => {
   const { client, backend } = scriptsOf(t);
   const call = await rawOpen(client);
