@@ -20,7 +20,7 @@ export function isValueStream(value: unknown): value is ValueStream {
 /** A stream of values that is being sent. */
 export interface ValueSource {
   /**
-   * The next value. Whoever takes it calls {@linkcode checkResult}: here, that would
+   * The next value. What takes it calls {@linkcode checkResult}: done here, that would
    * take a turn of the microtask queue, and a generator's first error would come too
    * late to be an error response.
    */

@@ -2,6 +2,7 @@ import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
 import type { Scheme, TransportListener } from "../types.ts";
 import { checkPort } from "../address_forms.ts";
+import { loadTransport } from "../load_transport.ts";
 import { builtinModule } from "../node/builtin.ts";
 import {
   closingError,
@@ -33,7 +34,9 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
         if (name === "wss" && tls !== undefined) throw tlsWithoutEffect();
         return await dialNative(request, signal);
       }
-      const { dialOverSocket } = await import("./node_dial.ts");
+      const { dialOverSocket } = await loadTransport(
+        import("./node_dial.ts"),
+      );
       return await dialOverSocket(request, signal, tls);
     },
     listen(rest, options = {}, handshake) {
@@ -52,7 +55,7 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
 async function listenOnFirstUse(
   ...args: Parameters<typeof import("./listener.ts")["listenOverSockets"]>
 ): Promise<TransportListener> {
-  const { listenOverSockets } = await import("./listener.ts");
+  const { listenOverSockets } = await loadTransport(import("./listener.ts"));
   return await listenOverSockets(...args);
 }
 
@@ -68,7 +71,9 @@ async function dialInDeno(
   // Loaded while the connection is made; that it may fail is noticed when it is used.
   const upgrading = import("./upgraded.ts");
   upgrading.catch(() => {});
-  const { connectTo, isRefusedByRuntime } = await import("./deno_dial.ts");
+  const { connectTo, isRefusedByRuntime } = await loadTransport(
+    import("./deno_dial.ts"),
+  );
   let connection: Transport;
   try {
     connection = await connectTo(request.url, signal);
@@ -79,7 +84,7 @@ async function dialInDeno(
     onFallback?.(error);
     return await dialNative(request, signal);
   }
-  const { upgraded } = await upgrading;
+  const { upgraded } = await loadTransport(upgrading);
   return await upgraded(connection, request, signal);
 }
 
@@ -159,7 +164,7 @@ async function withHeaders(
   headers: HeadersInit,
   protocols: readonly string[],
 ): Promise<WebSocket> {
-  const { checkedHeaders } = await import("./handshake.ts");
+  const { checkedHeaders } = await loadTransport(import("./handshake.ts"));
   return new (WebSocket as unknown as HeadedWebSocket)(url, {
     headers: checkedHeaders(headers),
     protocols: [...protocols],
