@@ -13,7 +13,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 
 /** A source whose values come when the test gives them. */
 function pushed<T>() {
@@ -289,7 +289,7 @@ test("fanOut(): close() ends the subscribers and cancels the source", async () =
   await within(Array.fromAsync(stream), "the end");
   await within(
     (async () => {
-      while (!ended) await turn();
+      await until(() => ended);
     })(),
     "the end of the source",
   );
@@ -342,7 +342,7 @@ test("fanOut(): a handler returns a subscription, which ends with its call", asy
   assertEquals(seen, [1, 2, 3]);
   await within(
     (async () => {
-      while (ticks.subscriberCount > 0) await turn();
+      await until(() => ticks.subscriberCount === 0);
     })(),
     "the end of the subscription",
   );

@@ -27,7 +27,7 @@ import {
 } from "../../tests/support/raw_call.ts";
 import { test } from "../../tests/support/harness.ts";
 import { framed, utf8 } from "../../tests/support/wire.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { cbor } from "../../codec/cbor/cbor.ts";
 import { CodecError } from "../../codec/errors.ts";
 import { json } from "../../codec/json.ts";
@@ -623,7 +623,7 @@ Deno.test("streamed replies: a handler counts as running until its stream has en
   const busy = watch(it.client.request(""));
   await within(
     (async () => {
-      while (busy.state === "pending") await turn();
+      await until(() => busy.state !== "pending");
     })(),
     "the answer",
   );
