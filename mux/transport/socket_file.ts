@@ -57,7 +57,7 @@ const DENO: SocketSystem = {
  * What is at a path, without following a link; undefined if there is nothing, or
  * it cannot be known.
  */
-export function fileAt(path: string): FileInfo | undefined {
+function fileAt(path: string): FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
   } catch {
@@ -66,7 +66,7 @@ export function fileAt(path: string): FileInfo | undefined {
 }
 
 /** Whether both are the same file, and not one that has replaced the other. */
-export function isSameFile(a: FileInfo, b: FileInfo): boolean {
+function isSameFile(a: FileInfo, b: FileInfo): boolean {
   // The number of a file that was removed is used again.
   return a.ino === b.ino && a.dev === b.dev &&
     a.birthtime?.getTime() === b.birthtime?.getTime();
@@ -98,14 +98,16 @@ export function ownFile(path: string, system: SocketSystem = DENO): OwnFile {
     const now = system.fileAt(path);
     return now && own && isSameFile(own, now);
   };
+  const removeAt = (path: string) => {
+    try {
+      system.remove(path);
+    } catch {
+      // Another process has removed it just now, or it may not be removed.
+    }
+  };
   return {
     remove() {
-      if (!isOwn()) return;
-      try {
-        system.remove(path);
-      } catch {
-        // Another process has removed it just now, or it may not be removed.
-      }
+      if (isOwn()) removeAt(path);
     },
     keepOther() {
       if (isOwn() !== false) return () => {};
@@ -122,7 +124,7 @@ export function ownFile(path: string, system: SocketSystem = DENO): OwnFile {
         } catch {
           // It has kept its name, or there is another one already.
         }
-        system.remove(name);
+        removeAt(name);
       };
     },
   };
