@@ -74,6 +74,38 @@ export function withDefaults<Name extends string>(
   return all;
 }
 
+/**
+ * Checks the option `signal`. A signal of another realm or library is one, too.
+ *
+ * @throws {TypeError} if it is no signal, such as the controller of one
+ */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  const given = signal as Partial<AbortSignal> | null;
+  if (given?.throwIfAborted !== undefined) return;
+  const what = Object.prototype.toString.call(signal);
+  throw new TypeError(
+    `Cannot use option "signal": ${what} is not an AbortSignal`,
+  );
+}
+
+/**
+ * What an operation returns that does not begin to wait: a promise that rejects, if
+ * `signal` is no signal or has aborted; otherwise nothing.
+ */
+export function rejectedBy(
+  signal: AbortSignal | undefined,
+): Promise<never> | undefined {
+  if (signal === undefined) return undefined;
+  try {
+    checkSignal(signal);
+    signal.throwIfAborted();
+    return undefined;
+  } catch (reason) {
+    return Promise.reject(reason);
+  }
+}
+
 function isWhole(value: number): boolean {
   return Number.isInteger(value) || value === Infinity;
 }

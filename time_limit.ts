@@ -167,6 +167,9 @@ export async function loadedInTime<T>(
   }
 }
 
+/** What is wrong if `import()` fails. */
+export const NOT_LOADED = "a part of this package cannot be loaded";
+
 /** Why nothing waits any longer for what is being loaded. */
 export function loadedTooLate(ms: number): Error {
   return new Error(`it takes more than ${ms} ms`);

@@ -11,7 +11,7 @@ import {
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Harness, test } from "../tests/support/harness.ts";
 import { rawAccept } from "../tests/support/raw_call.ts";
-import { turn } from "../tests/support/within.ts";
+import { turn, until } from "../tests/support/within.ts";
 
 class Mistake extends Error {}
 
@@ -236,7 +236,7 @@ test("PeerOptions.callStacks: the stack says where the call was made", {
       void client.request("fail", ["c"]);
     };
     doesNotAwait();
-    while (rejections.length < 3) await turn();
+    await until(() => rejections.length >= 3);
     for (const { stack = "" } of rejections.splice(0)) {
       assertEquals(stack.includes("doesNotAwait"), callStacks, stack);
     }

@@ -25,7 +25,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 
 import { test } from "../tests/support/harness.ts";
 import { rawAccept, rawOpen } from "../tests/support/raw_call.ts";
-import { turn, within } from "../tests/support/within.ts";
+import { turn, until, within } from "../tests/support/within.ts";
 
 interface Header {
   Q: { deadline?: number };
@@ -160,7 +160,7 @@ test("deadlines: a call that arrives too late is not begun", async (t) => {
   };
   const first = await call("first", 5);
   const late = await call("late", 6);
-  while (begun.length < 1) await turn();
+  await until(() => begun.length >= 1);
   await turn();
   time.ahead = 60_001;
   hold.resolve();
@@ -171,7 +171,7 @@ test("deadlines: a call that arrives too late is not begun", async (t) => {
   assertEquals(Q.code, "deadline-exceeded");
   assert(text.includes('"/late": its deadline had passed before it could'));
   await call("next", 7);
-  while (begun.length < 2) await turn();
+  await until(() => begun.length >= 2);
   assertEquals(begun, ["/first", "/next"]);
   for (const made of [first, late]) await made.close();
 });
@@ -351,7 +351,7 @@ test("callbacks: calls of them have no more time than is left of the call that t
   // The call that it came with is over.
   assertEquals(await api.useKept(), null);
   kept!.release();
-  while (client.callbackCount > 0) await turn();
+  await until(() => client.callbackCount === 0);
 });
 
 test("CallOptions.parent: a call to another peer has no more time than is left", async (t) => {

@@ -1,7 +1,7 @@
 import { CodecError } from "../codec/internal.ts";
 import { copyOf, MuxError, originOf } from "../mux/internal.ts";
 import { printableText } from "../printable_text.ts";
-import { loadedInTime } from "../time_limit.ts";
+import { loadedInTime, NOT_LOADED } from "../time_limit.ts";
 import { type Metadata, NO_META } from "./wire/metadata.ts";
 import { isValueStream } from "./wire/value_source.ts";
 
@@ -54,9 +54,6 @@ export class RpcError extends Error {
     this.code = code;
   }
 }
-
-/** What is wrong if `import()` fails. */
-export const NOT_LOADED = "a part of this package cannot be loaded";
 
 /**
  * The error of what needs a part that cannot be loaded; its cause says which.

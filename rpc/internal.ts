@@ -24,7 +24,6 @@ export {
   errorText,
   isRepeatable,
   markUnsent,
-  NOT_LOADED,
   RemoteError,
   RpcError,
 } from "./errors.ts";

@@ -78,11 +78,11 @@ export interface Caller<C extends Carried = Carried> {
    * @throws {RpcError} `timeout`, `deadline-exceeded` or `no-response`;
    * `invalid-state` if the response is a stream
    * @throws {CodecError} if a value cannot be encoded or decoded; `too-large` if
-   * there is more metadata than `maxMetaSize`
+   * there is more metadata than `maxMetaSize`, or the selector is too long
    * @throws {MuxError} if the session has ended or the peer refused the channel
    * @throws {RangeError} if `timeout` is out of range
-   * @throws {TypeError} if `selector` is not a string, or a name in `meta` is
-   * reserved
+   * @throws {TypeError} if `selector` is not a string, `signal` is no signal, or a
+   * name in `meta` is reserved
    * @throws {unknown} `signal.reason`
    */
   call(
@@ -109,6 +109,7 @@ export interface Caller<C extends Carried = Carried> {
    * @typeParam D what the codec carries, if the type of the caller does not know
    * @param options signal, time limit and metadata of every call that the object makes
    * @throws {RangeError} if `timeout` is out of range
+   * @throws {TypeError} if `signal` is no signal
    */
   remote<S extends object, D extends Carried = C>(
     options?: CallOptions,

@@ -1,7 +1,6 @@
 import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
 import { redactedAddress, redactedIn } from "../printable_text.ts";
-import { NOT_LOADED } from "../rpc/internal.ts";
-import { loadedInTime } from "../time_limit.ts";
+import { loadedInTime, NOT_LOADED } from "../time_limit.ts";
 import { TalkError } from "./errors.ts";
 
 /** What addresses are for. */

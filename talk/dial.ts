@@ -12,7 +12,7 @@ import {
   type TlsDialOptions,
   type Transport,
 } from "../mux/internal.ts";
-import { checkTime } from "../check_option.ts";
+import { checkSignal, checkTime } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
 import {
   limitedSignal,
@@ -316,6 +316,7 @@ async function dialReconnecting<C extends Carried>(
     // Each connection has a handler, whether or not the program has given one.
     [loadedServer]: handler === undefined ? null : undefined,
   };
+  checkSignal(signal);
   signal?.throwIfAborted();
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await ask(
@@ -381,6 +382,7 @@ async function connectTo(
   options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Connected> {
   const { signal, timeout, headStart, rendezvous, session, resume } = options;
+  checkSignal(signal);
   signal?.throwIfAborted();
   // Checked first: a connection that was made would have to be closed.
   checkTime("timeout", timeout);

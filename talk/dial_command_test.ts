@@ -17,7 +17,7 @@ import { toText } from "@std/streams";
 import { MuxError } from "../mux/errors.ts";
 import type { CommandLike } from "./dial_command.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
-import { turn, watch, within } from "../tests/support/within.ts";
+import { turn, until, watch, within } from "../tests/support/within.ts";
 
 const SCRIPT = new URL("../tests/support/child.ts", import.meta.url).pathname;
 
@@ -66,10 +66,10 @@ function isRunning(pid: number): boolean {
 async function closeThrough(timers: number, peer: Peer): Promise<void> {
   using time = new FakeTime();
   const closing = watch(peer.close());
-  while (closing.state === "pending") {
+  await until(() => closing.state !== "pending", "close()", () => {
     if (time.waiting > 0 && timers-- > 0) time.tick(1_000);
-    await turn();
-  }
+    return turn();
+  });
 }
 
 Deno.test("dialCommand(): the peers call each other over stdin and stdout", async () => {
@@ -117,7 +117,7 @@ Deno.test("dialCommand(): a child that has stopped reading is terminated", async
   await using file = await notes();
   const peer = dialCommand(child("stuck", file.path));
   const answer = watch(peer.call("x", "x".repeat(4_000_000)));
-  while (await file.read() === "") await turn();
+  await until(async () => await file.read() !== "");
   const pid = Number(await file.read());
   await closeThrough(2, peer);
   assert(!isRunning(pid));
@@ -211,12 +211,12 @@ testShell(
       session: { keepAlive: false },
     });
     const closed = watch(peer.closed);
-    while (time.waiting === 0) await turn();
+    await until(() => time.waiting !== 0);
     time.tick(999);
     await turn();
     assertEquals(closed.state, "pending");
     time.tick(1);
-    while (closed.state === "pending") await turn();
+    await until(() => closed.state !== "pending");
     const error = closed.reason as CommandExitError;
     assertEquals(error.exitCode, 7);
     await peer.close();
@@ -263,7 +263,7 @@ testShell(
       await using peer = shell(script, { stderr });
       assertEquals(peer.stderr, undefined);
       await peer.closed.catch(() => {});
-      while (stderr.locked) await turn();
+      await until(() => !stderr.locked);
       assertEquals(await new Blob(chunks as BlobPart[]).text(), "trouble\n");
       assertEquals(closed, false, "it may be for other children, too");
     }
@@ -285,7 +285,7 @@ testShell(
       onError: (error) => errors.push(error),
     });
     await peer.closed;
-    while (errors.length === 0) await turn();
+    await until(() => errors.length > 0);
     assertEquals(errors, [full]);
   },
 );

@@ -17,7 +17,7 @@ import {
 } from "@std/assert";
 import { toText } from "@std/streams";
 import { FakeTime } from "../tests/support/fake_time.ts";
-import { turn, watch, within } from "../tests/support/within.ts";
+import { turn, until, watch, within } from "../tests/support/within.ts";
 
 /** The address of a Unix socket that does not exist. */
 async function socketPath() {
@@ -246,7 +246,7 @@ testUnresponsive(
     using time = new FakeTime();
     for (const open of [dial, dialSession]) {
       const dialing = watch(open(server.address, { timeout: 500 }));
-      while (time.waiting === 0) await turn();
+      await until(() => time.waiting !== 0);
       time.tick(499);
       await turn();
       assertEquals(dialing.state, "pending");
@@ -267,7 +267,7 @@ testUnresponsive("dial(): the default timeout is 30 seconds", async () => {
   using server = await unresponsive();
   using time = new FakeTime();
   const dialing = watch(dial(server.address));
-  while (time.waiting === 0) await turn();
+  await until(() => time.waiting !== 0);
   time.tick(29_999);
   await turn();
   assertEquals(dialing.state, "pending");
@@ -298,7 +298,7 @@ testUnresponsive(
       await turn();
       assertEquals(dialing.state, "pending");
       controller.abort("enough");
-      while (dialing.state === "pending") await turn();
+      await until(() => dialing.state !== "pending");
       assertEquals(dialing.reason, "enough");
     }
   },
@@ -365,7 +365,7 @@ Deno.test("dial(): an option out of range prevents the connection", async () => 
   }
   // The first connection that the listener sees is this one.
   await using _ = await dial(listener.addr, { timeout: undefined });
-  while (accepted.length === 0) await turn();
+  await until(() => accepted.length > 0);
   assertEquals(accepted.length, 1);
 });
 

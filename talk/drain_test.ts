@@ -11,7 +11,7 @@ import {
 } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "../tests/support/fake_time.ts";
-import { turn, watch, within } from "../tests/support/within.ts";
+import { turn, until, watch, within } from "../tests/support/within.ts";
 import { uses } from "./peer.ts";
 
 /** Two peers, the second of which drains. */
@@ -42,7 +42,7 @@ class Lab {
     const before = this.running.length;
     const call = this.client.call("wait");
     call.catch(() => {});
-    while (this.running.length === before) await turn();
+    await until(() => this.running.length !== before);
     return { call };
   }
 }
@@ -79,7 +79,7 @@ test("draining: calls in progress are answered before the session ends", async (
   assertEquals(await calls[0]!.call, "first");
   await lab.client.closed;
   await lab.server.closed;
-  while (closing.state === "pending") await turn();
+  await until(() => closing.state !== "pending");
 });
 
 test("draining: spare channels do not delay the close", async (lab) => {
@@ -166,7 +166,7 @@ test("draining: calls of this side are awaited too", async (lab) => {
   assertEquals(closing.state, "pending");
   answer.resolve();
   assertEquals(await call, "at last");
-  while (closing.state === "pending") await turn();
+  await until(() => closing.state !== "pending");
 });
 
 test("draining: a continued call is awaited until its channel closes", async (lab) => {
@@ -184,7 +184,7 @@ test("draining: a continued call is awaited until its channel closes", async (la
   assertEquals(closing.state, "pending");
   await writer.close();
   assertEquals(await new Response(readable).text(), "still here");
-  while (closing.state === "pending") await turn();
+  await until(() => closing.state !== "pending");
   await lab.client.closed;
 });
 
@@ -209,7 +209,7 @@ test("draining: calls that exceed drainTimeout are cancelled", async (lab) => {
   time.tick(1);
   const error = await assertRejects(() => call, MuxError);
   assertEquals(error.code, "connection-lost");
-  while (closing.state === "pending") await turn();
+  await until(() => closing.state !== "pending");
   assertEquals((lab.aborted[0] as MuxError).code, "session-closed");
   await lab.server.closed;
 });
@@ -251,7 +251,7 @@ test("draining: an abort of the signal ends the wait and closes the session", as
   controller.abort(new Error("not that long"));
   const error = await assertRejects(() => call, MuxError);
   assertEquals(error.code, "connection-lost");
-  while (closing.state === "pending") await turn();
+  await until(() => closing.state !== "pending");
   assertEquals(closing.state, "resolved");
   await lab.server.closed;
   assertEquals(time.waiting, 0);
@@ -294,7 +294,7 @@ testUnix(
     });
     const peers = [await dial(listener.addr), await dial(listener.addr)];
     const calls = peers.map((peer) => peer.call("wait"));
-    while (running < 2) await turn();
+    await until(() => running >= 2);
     const closing = watch(listener.close({ drainTimeout: DRAIN }));
     await turn();
     // A socket's file cannot belong to another process now, as a port could.
@@ -302,7 +302,7 @@ testUnix(
     assertEquals(closing.state, "pending");
     answer.resolve();
     assertEquals(await Promise.all(calls), ["done", "done"]);
-    while (closing.state === "pending") await turn();
+    await until(() => closing.state !== "pending");
     for (const peer of peers) await peer.closed;
     await listener.closed;
     await Deno.remove(folder);
@@ -314,7 +314,7 @@ Deno.test("Peer.close: draining waits for a call that has arrived before the ser
   await using _ = client;
   const call = client.call("x").catch((error) => error);
   const arrived = (async () => {
-    while (server[uses] === 0) await turn();
+    await until(() => server[uses] !== 0);
   })();
   await within(arrived, "the call to arrive");
   await server.close({ drainTimeout: 10_000 });

@@ -19,6 +19,7 @@ import {
   sessionClosed,
 } from "../mux/internal.ts";
 import {
+  checkSignal,
   checkTime,
   type OptionRange,
   TIME_RANGE,
@@ -316,9 +317,13 @@ export interface CloseOptions {
 /**
  * Checks the options of `close()`.
  *
+ * @throws {TypeError} if `signal` is no signal
  * @throws {RangeError} if `drainTimeout` is out of range
  */
-export function checkCloseOptions({ drainTimeout }: CloseOptions): void {
+export function checkCloseOptions(
+  { drainTimeout, signal }: CloseOptions,
+): void {
+  checkSignal(signal);
   checkTime("drainTimeout", drainTimeout);
 }
 

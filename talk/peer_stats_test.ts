@@ -1,7 +1,7 @@
 import { handlerFrom } from "@qtalk/qtalk";
 import { assert, assertEquals } from "@std/assert";
 import { test } from "../tests/support/harness.ts";
-import { turn } from "../tests/support/within.ts";
+import { until } from "../tests/support/within.ts";
 
 test("Peer.stats: bytes are counted in both directions, and agree at both ends", async (t) => {
   const [client, server] = t.pair({}, {
@@ -9,8 +9,8 @@ test("Peer.stats: bytes are counted in both directions, and agree at both ends",
   });
   const text = "x".repeat(10_000);
   for (let n = 0; n < 5; n++) await client.call("length", [text]);
-  while (client.stats.bytes.sent !== server.stats.bytes.received) await turn();
-  while (server.stats.bytes.sent !== client.stats.bytes.received) await turn();
+  await until(() => client.stats.bytes.sent === server.stats.bytes.received);
+  await until(() => server.stats.bytes.sent === client.stats.bytes.received);
   const { bytes, channels } = client.stats;
   assert(bytes.sent > 50_000, `${bytes.sent}`);
   assert(bytes.received < 5_000, `${bytes.received}`);
@@ -24,12 +24,12 @@ test("Peer.stats: calls that are being answered and channels that are open are c
   });
   assertEquals(server.stats.calls, { total: 0, answering: 0, waiting: 0 });
   const calls = [client.call("wait"), client.call("wait")];
-  while (server.stats.calls.answering < 2) await turn();
+  await until(() => server.stats.calls.answering >= 2);
   assertEquals(server.stats.calls.total, 2);
   assert(server.stats.channels.open >= 2);
   answer.resolve();
   await Promise.all(calls);
-  while (server.stats.calls.answering > 0) await turn();
+  await until(() => server.stats.calls.answering === 0);
 });
 
 test("Peer.stats: callbacks and memory are those of the session", async (t) => {
@@ -40,7 +40,7 @@ test("Peer.stats: callbacks and memory are those of the session", async (t) => {
   assertEquals(before.callbacks, 0);
   const abort = new AbortController();
   const calling = client.call("wait", [() => {}], { signal: abort.signal });
-  while (client.stats.callbacks === 0) await turn();
+  await until(() => client.stats.callbacks !== 0);
   assertEquals(client.stats.callbacks, client.callbackCount);
   assertEquals(client.stats.held, client.session.usage.held.total);
   abort.abort();

@@ -17,7 +17,7 @@ import { memoryTransports } from "../mux/transport/memory.ts";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import { rawCall, rawOpen, scriptedPeer } from "../tests/support/raw_call.ts";
 import { confirm } from "../tests/support/wire.ts";
-import { turn, watch, within } from "../tests/support/within.ts";
+import { turn, until, watch, within } from "../tests/support/within.ts";
 
 Deno.test("memoryPair(): the peers call each other", async () => {
   const [a, b] = memoryPair();
@@ -236,7 +236,7 @@ Deno.test("peer.closed: its rejection is never unhandled", async () => {
     const { peer, raw } = scriptedPeer();
     const { closed } = peer;
     await raw.send(new Uint8Array([0xff]));
-    while (!rawSession(peer.session).ended) await turn();
+    await until(() => rawSession(peer.session).ended);
     await turn();
     assertEquals(unhandled, []);
     await assertRejects(() => closed, MuxError);

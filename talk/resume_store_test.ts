@@ -3,7 +3,7 @@ import { ResumeError, resumeStore } from "../mux/mod.ts";
 import { Relay } from "../tests/resume/relay.ts";
 import { service } from "../tests/resume/service.ts";
 import { test } from "../tests/support/harness.ts";
-import { turn, within } from "../tests/support/within.ts";
+import { until, within } from "../tests/support/within.ts";
 import { dial, listen, type ResumeState } from "./mod.ts";
 import {
   serveWebSocket,
@@ -194,7 +194,7 @@ test("resumeStore(): a session moves from TCP to a WebSocket of Deno.serve(), an
   assertEquals(peers, { tcp: 1, ws: 0 }, "it stays the peer of its listener");
   assertEquals(resume.sessions, 1);
   await peer.close();
-  while (resume.sessions > 0) await turn();
+  await until(() => resume.sessions === 0);
 });
 
 test("resumeStore(): a session that has begun over a WebSocket goes on over TCP", async (t) => {
@@ -258,7 +258,7 @@ test("resumeStore(): a session ends with the listener at which it has begun", as
   });
   assertEquals(await peer.call("echo", 1), 1);
   relay[Symbol.dispose]();
-  while (resume.detached === 0) await turn();
+  await until(() => resume.detached !== 0);
   await within(home.close(), "the end of its listener");
   assertEquals([resume.sessions, resume.detached], [0, 0]);
   addresses = [other.addr];
@@ -287,7 +287,7 @@ test("resumeStore(): its limits are those of all listeners together", async (t) 
   assertEquals(resume.sessions, 2);
   for (const [i, relay] of relays.entries()) {
     relay[Symbol.dispose]();
-    while (resume.detached < 1 || resume.sessions > 2 - i) await turn();
+    await until(() => resume.detached >= 1 && resume.sessions <= 2 - i);
   }
   assertEquals([resume.sessions, resume.detached], [1, 1]);
   await Promise.all(peers.map((peer) => peer.close()));

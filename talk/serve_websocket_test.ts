@@ -12,7 +12,7 @@ import {
   type WebSocketHandler,
 } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { turn, watch, within } from "../tests/support/within.ts";
+import { turn, until, watch, within } from "../tests/support/within.ts";
 
 const handler = handlerFrom({ echo: (value: unknown) => value });
 
@@ -328,7 +328,7 @@ Deno.test("serveWebSocket(): a message that Deno refuses ends its own session on
   socket.send(new Uint8Array(64 * 1024 * 1024));
   await new Promise((resolve) => socket.onclose = resolve);
   assertEquals(await peer.call("echo", [1]), 1);
-  while (errors.length === 0) await turn();
+  await until(() => errors.length > 0);
   assertEquals((errors[0] as MuxError).code, "connection-lost");
 });
 
@@ -362,7 +362,7 @@ Deno.test("serveWebSocket(): a request in authenticate gets 503 if the listener 
   await asked.promise;
   await site.handler.listener.close();
   decision.resolve(true);
-  while (dialing.state === "pending") await turn();
+  await until(() => dialing.state !== "pending");
   assert(`${dialing.reason}`.includes("503"), `${dialing.reason}`);
 });
 

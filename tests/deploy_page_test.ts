@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Chromium, findChromium, type Tab } from "./browser/chromium.ts";
 import { HERE, MAIN, Program, Visitor } from "./support/deploy.ts";
-import { turn, within } from "./support/within.ts";
+import { until } from "./support/within.ts";
 
 const programs = findChromium();
 
@@ -16,12 +16,11 @@ function run(tab: Tab, script: string): Promise<unknown> {
 
 /** Waits until a script in the page returns just this. */
 async function shows(tab: Tab, script: string, wanted: unknown): Promise<void> {
-  const seen = async () => {
-    while (JSON.stringify(await run(tab, script)) !== JSON.stringify(wanted)) {
-      await turn();
-    }
-  };
-  await within(seen(), `${JSON.stringify(wanted)} of ${script}`);
+  const text = JSON.stringify(wanted);
+  await until(
+    async () => JSON.stringify(await run(tab, script)) === text,
+    `${text} of ${script}`,
+  );
 }
 
 /** Types into the field of a form, and sends that. */

@@ -1,7 +1,8 @@
-// Every option that is a number, in every function that takes it: one kind of
-// error says which option has which value, and which values it may have.
+// Every option that is a number or a signal, in every function that takes it: one
+// kind of error says which option has which value, and which values it may have.
 
 import {
+  type Call,
   dial,
   dialCommand,
   forward,
@@ -14,17 +15,26 @@ import {
   Peer,
   qmux,
   type ReconnectingPeer,
+  type Responder,
+  type RpcResponse,
 } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { clientOf, contract } from "@qtalk/qtalk/contract";
 import { fanOut } from "@qtalk/qtalk/fan-out";
 import { rateLimit, retry } from "@qtalk/qtalk/middleware";
 import { withReflection } from "@qtalk/qtalk/reflection";
 import { closeOnSignals } from "@qtalk/qtalk/signals";
-import { dialPool } from "@qtalk/qtalk/pool";
+import { dialPool, type PeerPool } from "@qtalk/qtalk/pool";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { dialSession } from "@qtalk/qtalk/talk";
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertThrows,
+} from "@std/assert";
+import { checkSignal } from "../check_option.ts";
 
 /** Uses options, of which one is wrong; what it makes is closed again. */
 type Use = (options: Record<string, never>) => unknown;
@@ -258,6 +268,112 @@ for (const [name, [use, options]] of Object.entries(FUNCTIONS)) {
     }
   });
 }
+
+/** The functions that take a signal. */
+const WITH_SIGNAL: Record<string, Use> = {
+  "dial()": (options) => dial(ADDRESS, options),
+  "dial({ reconnect })": (options) =>
+    dial(ADDRESS, { ...options, reconnect: {} }),
+  "dialSession()": (options) => dialSession(ADDRESS, options),
+  "dialPool()": (options) => dialPool([ADDRESS], options),
+  "session.open()": (options) => withPair((peer) => peer.session.open(options)),
+  "peer.call()": (options) => withPair((peer) => peer.call("x", null, options)),
+  "peer.request()": (options) =>
+    withPair((peer) => peer.request("x", null, options)),
+  "peer.remote()": (options) => withPair((peer) => void peer.remote(options)),
+  "clientOf()": (options) =>
+    withPair((peer) => {
+      clientOf(contract({ name: "x", methods: {} }), peer, options);
+    }),
+  "peer.close()": (options) => withPair((peer) => peer.close(options)),
+  "listener.close()": async (options) => {
+    await using listener = await listen(ADDRESS);
+    await listener.close(options);
+  },
+  "next() of a listener": async (options) => {
+    await using listener = await listen(ADDRESS);
+    await listener[Symbol.asyncIterator]().next(options);
+  },
+  "call() without a connection": (options) =>
+    whileConnecting((peer) => peer.call("x", null, options)),
+  "connected() of a reconnecting peer": (options) =>
+    whileConnecting((peer) => peer.connected(options)),
+  "call() of a pool": (options) =>
+    withPool((pool) => pool.call("x", null, options)),
+  "connected() of a pool": (options) =>
+    withPool((pool) => pool.connected(options)),
+  "subscribe() of a fan-out": (options) => fanOut().subscribe(options),
+  "receive() of a response": (options) =>
+    whileContinued(({ response }) => response.receive(options)),
+  "send() of a response": (options) =>
+    whileContinued(({ response }) => response.send(1, options)),
+  "receive() of a call": (options) =>
+    whileContinued(({ call }) => call.receive(options)),
+  "send() of a handler": (options) =>
+    whileContinued(({ respond }) => respond.send(1, options)),
+};
+
+/** A pool of one server. */
+async function withPool(use: (pool: PeerPool) => unknown): Promise<unknown> {
+  await using listener = await listen(ADDRESS);
+  await using pool = await dialPool([listener.addr]);
+  return await use(pool);
+}
+
+/** Both ends of a call whose response continues. */
+interface Continued {
+  readonly response: RpcResponse;
+  readonly call: Call;
+  readonly respond: Responder;
+}
+
+async function whileContinued(
+  use: (ends: Continued) => unknown,
+): Promise<unknown> {
+  const begun = Promise.withResolvers<Omit<Continued, "response">>();
+  const over = Promise.withResolvers<void>();
+  const [peer] = memoryPair({}, {
+    async handler(call, respond) {
+      await respond.continue();
+      begun.resolve({ call, respond });
+      await over.promise;
+    },
+  });
+  try {
+    const response = await peer.request("x");
+    return await use({ response, ...await begun.promise });
+  } finally {
+    over.resolve();
+    await peer.close();
+  }
+}
+
+for (const [name, use] of Object.entries(WITH_SIGNAL)) {
+  Deno.test(`options: ${name} refuses what is not a signal with an error that says so`, async () => {
+    for (const signal of [new AbortController(), null, 5, true, {}, "x"]) {
+      let error: unknown;
+      try {
+        await use({ signal: signal as never });
+      } catch (refusal) {
+        error = refusal;
+      }
+      assertInstanceOf(error, TypeError, `${signal}`);
+      const what = Object.prototype.toString.call(signal);
+      assertEquals(
+        error.message,
+        `Cannot use option "signal": ${what} is not an AbortSignal`,
+      );
+    }
+  });
+}
+
+Deno.test("checkSignal(): a signal of another library is one", () => {
+  checkSignal(undefined);
+  checkSignal(AbortSignal.abort());
+  const foreign = { aborted: false, throwIfAborted() {} };
+  checkSignal(foreign as unknown as AbortSignal);
+  assertThrows(() => checkSignal(null as never), TypeError);
+});
 
 Deno.test("selector: one that is no text is a TypeError", async () => {
   const [peer] = memoryPair();

@@ -1,5 +1,6 @@
 // What must hold for every test file, found in its syntax: the form of names,
-// that each test asserts something, and that none waits for real time.
+// that each test asserts something, that none waits for real time, and that none
+// waits for ever.
 
 import { assertEquals } from "@std/assert";
 import { testNameProblem } from "./support/test_name.ts";
@@ -138,6 +139,18 @@ function callsIn(node: unknown): string[] {
   return names;
 }
 
+/** Whether a statement is `await turn()`, alone in its block if it has one. */
+function isTurn(statement: Node | null): boolean {
+  const body = statement?.type === "BlockStatement"
+    ? statement.body as Node[]
+    : [statement];
+  const awaited = (body[0]?.expression as Node | undefined)?.argument as
+    | Deno.lint.CallExpression
+    | undefined;
+  return body.length === 1 && awaited?.type === "CallExpression" &&
+    calleeOf(awaited) === "turn";
+}
+
 /** What is wrong with one file. */
 function problemsOf(path: string, source: string): string[] {
   const problems: string[] = [];
@@ -174,6 +187,10 @@ function problemsOf(path: string, source: string): string[] {
             if (set && delay.value !== 0 && !path.includes("/support/")) {
               at(node, "a test must not wait for real time");
             }
+          },
+          WhileStatement(node) {
+            if (!isTurn(node.body as unknown as Node | null)) return;
+            at(node, "until() waits for something, and says what never came");
           },
         }),
       },
@@ -232,9 +249,19 @@ Deno.test("test rules: a file that breaks each rule is found out", () => {
       await new Promise((resolve) => setTimeout(resolve, 1_000));
       assert(true);
     });
+    test("peer: waits for another one", async () => {
+      while (it.isOpen) await turn();
+      while (it.isOpen) {
+        await turn();
+      }
+      while (it.isOpen) await it.next();
+      assert(true);
+    });
   `;
   assertEquals(problemsOf("a_test.ts", source), [
     "a_test.ts:9: a test must not wait for real time",
+    "a_test.ts:13: until() waits for something, and says what never came",
+    "a_test.ts:14: until() waits for something, and says what never came",
     'a_test.ts:2: "works": there is no symbol or feature before a colon',
     'a_test.ts:3: "peer: Calls are made": the sentence begins with a capital',
     'a_test.ts:4: "peer: It x x": the sentence begins with a capital',

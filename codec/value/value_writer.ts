@@ -89,6 +89,11 @@ export class ValueWriter implements ByteSink {
     return this.#buffer.length > LARGE_SIZE;
   }
 
+  /** Bytes added since {@linkcode begin}. */
+  get length(): number {
+    return this.#length;
+  }
+
   /** Everything added since {@linkcode begin}; valid until the next `begin()`. */
   message(): Uint8Array<ArrayBuffer> {
     const length = this.#length;

@@ -9,7 +9,7 @@ import {
 import { test } from "../../tests/support/harness.ts";
 import { collectGarbage } from "../../tests/support/memory.ts";
 import { forSeeds } from "../../tests/support/random.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until } from "../../tests/support/within.ts";
 import { MemoryAccount } from "./memory_account.ts";
 import { joinPool, type MemoryPool, memoryPool } from "./memory_pool.ts";
 
@@ -103,11 +103,11 @@ test("memoryPool(): several that wait for it are served in order", async () => {
   greedy.windows.give(greedy.windows.held);
   await turn();
   assertEquals(order[0], 0);
-  while (order.length < 3) {
+  await until(() => order.length >= 3, "all three", () => {
     const { values } = waiting[order.at(-1)!]!;
     values.give(values.held);
-    await turn();
-  }
+    return turn();
+  });
   assertEquals(order, [0, 1, 2]);
 });
 
@@ -119,13 +119,10 @@ test("memoryPool(): a session that has ended and was dropped gives its memory ba
     dropped.close();
   })();
   assertEquals(pool.usage, { sessions: 1, held: 100 });
-  const collected = async () => {
-    while (pool.usage.sessions > 0) {
-      collectGarbage();
-      await turn();
-    }
-  };
-  await within(collected(), "the account to be collected");
+  await until(() => pool.usage.sessions === 0, "the collection", () => {
+    collectGarbage();
+    return turn();
+  });
   assertEquals(pool.usage, { sessions: 0, held: 0 });
 });
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CUTS, Line } from "../../tests/resume/line.ts";
 import { MemoryNetwork } from "../../tests/resume/memory_network.ts";
 import { test } from "../../tests/support/harness.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { MuxError } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
 import type { Transport } from "../types.ts";
@@ -41,13 +41,6 @@ function reading(transport: Transport): { got: string; end: Promise<unknown> } {
   })();
   state.end.catch(() => {});
   return state;
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const wait = async () => {
-    while (!condition()) await turn();
-  };
-  await within(wait(), what);
 }
 
 /** A transport that does not wait for another connection by itself. */

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Line } from "../../tests/resume/line.ts";
 import { MemoryNetwork } from "../../tests/resume/memory_network.ts";
 import { test } from "../../tests/support/harness.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { ResumeError } from "./errors.ts";
 import { MAGIC } from "./messages.ts";
 import { BegunTransport } from "../transport/begun_transport.ts";
@@ -119,7 +119,7 @@ test("ResumingListener: sessions without a connection end when it is closed, and
   t.defer(() => Promise.all([first.close(), second.close()]));
   const reads = [firstThere.read(), secondThere.read()];
   network.lines[0]!.cut();
-  while (network.listener.sessions.detached === 0) await turn();
+  await until(() => network.listener.sessions.detached !== 0);
   network.close();
   const error = await assertRejects(() => reads[0]!, ResumeError);
   assertEquals(error.reason, "listener-closed");

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { Line } from "../../tests/resume/line.ts";
 import { MemoryNetwork } from "../../tests/resume/memory_network.ts";
 import { test } from "../../tests/support/harness.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { until, within } from "../../tests/support/within.ts";
 import type { Transport } from "../types.ts";
 import { ResumeError } from "./errors.ts";
 import { encodeHelloResume, encodeRefused, PART } from "./messages.ts";
@@ -88,7 +88,7 @@ test("SessionRegistry: an attempt that is not later than the last is refused", a
   };
   const reads = [read(dialer, []), read(listener, there)];
   const arrived = async (count: number) => {
-    while (there.length < count) await turn();
+    await until(() => there.length >= count);
   };
   network.lines[0]!.cut();
   await dialer.write(new Uint8Array([1]));
@@ -116,12 +116,10 @@ test("SessionRegistry: beyond maxDetached the session detached first is given up
   for (const [i, read] of reads.entries()) {
     read.catch(() => {});
     network.lines[i]!.cut();
-    while (
-      sessions.detached < Math.min(2, i + 1) ||
-      sessions.size > 5 - Math.max(0, i - 1)
-    ) {
-      await turn();
-    }
+    await until(() =>
+      sessions.detached >= Math.min(2, i + 1) &&
+      sessions.size <= 5 - Math.max(0, i - 1)
+    );
   }
   for (const read of reads.slice(0, 3)) {
     const error = await assertRejects(() => read, ResumeError);
@@ -150,7 +148,7 @@ test("SessionRegistry: a flood of sessions that are left keeps no more than maxD
     await dialer.close();
     Reflect.deleteProperty(network, "connect");
   }
-  while (sessions.detached < 3) await turn();
+  await until(() => sessions.detached >= 3);
   assertEquals([sessions.size, sessions.detached], [3, 3]);
   network.close();
   await Promise.all(left);

@@ -1,4 +1,5 @@
 import { offAbort, onAbort } from "../../abort_listeners.ts";
+import { rejectedBy } from "../../check_option.ts";
 import { MuxError, protocolError } from "../errors.ts";
 import { BlockPool } from "../channel/receive_buffer.ts";
 import {
@@ -206,7 +207,8 @@ export class ChannelTable implements FrameSink, ChannelHost, SessionChannels {
 
   /** Opens a channel, unless the signal aborts before the answer: `Session.open()`. */
   openUntil({ signal }: WaitOptions): Promise<Channel> {
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    const rejected = rejectedBy(signal);
+    if (rejected !== undefined) return rejected;
     const { promise, resolve, reject } = Promise.withResolvers<Channel>();
     const channel = this.open(resolve, reject);
     if (signal === undefined || channel === undefined) return promise;

@@ -31,6 +31,8 @@ export interface SocketSystem {
   fileAt(path: string): FileInfo | undefined;
   /** Removes a file. */
   remove(path: string): void;
+  /** Gives a file another name, too, if nothing has that name. */
+  link(path: string, name: string): void;
   /** Connects to a socket, and closes the connection. */
   probe(path: string): Promise<void>;
   /** Waits until this process alone has a file locked; returns what unlocks it. */
@@ -40,6 +42,10 @@ export interface SocketSystem {
 const DENO: SocketSystem = {
   fileAt: (path) => fileAt(path),
   remove: (path) => Deno.removeSync(path),
+  link(path, name) {
+    if (!mayChange(name)) throw new Error("not permitted");
+    Deno.linkSync(path, name);
+  },
   async probe(path) {
     const conn = await Deno.connect({ transport: "unix", path });
     conn.close();
@@ -51,7 +57,7 @@ const DENO: SocketSystem = {
  * What is at a path, without following a link; undefined if there is nothing, or
  * it cannot be known.
  */
-export function fileAt(path: string): FileInfo | undefined {
+function fileAt(path: string): FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
   } catch {
@@ -60,10 +66,68 @@ export function fileAt(path: string): FileInfo | undefined {
 }
 
 /** Whether both are the same file, and not one that has replaced the other. */
-export function isSameFile(a: FileInfo, b: FileInfo): boolean {
+function isSameFile(a: FileInfo, b: FileInfo): boolean {
   // The number of a file that was removed is used again.
   return a.ino === b.ino && a.dev === b.dev &&
     a.birthtime?.getTime() === b.birthtime?.getTime();
+}
+
+/** The file of a listener, while it listens. */
+export interface OwnFile {
+  /** Removes it, but not one that has replaced it. */
+  remove(): void;
+  /**
+   * Keeps a file that has replaced it: runtimes remove whatever has the name when they
+   * close the listener. A program may have removed the first one, and listens again.
+   * For a moment, the file that is kept has another name.
+   *
+   * @returns gives it its name back, after the runtime has closed the listener
+   */
+  keepOther(): () => void;
+}
+
+/**
+ * The file that a listener has made just now.
+ *
+ * @param system what the runtime can do. Default: what Deno can
+ */
+export function ownFile(path: string, system: SocketSystem = DENO): OwnFile {
+  const own = system.fileAt(path);
+  /** Whether what has the name now is that file; undefined if there is nothing. */
+  const isOwn = () => {
+    const now = system.fileAt(path);
+    return now && own && isSameFile(own, now);
+  };
+  const removeAt = (path: string) => {
+    try {
+      system.remove(path);
+    } catch {
+      // Another process has removed it just now, or it may not be removed.
+    }
+  };
+  return {
+    remove() {
+      if (isOwn()) removeAt(path);
+    },
+    keepOther() {
+      if (isOwn() !== false) return () => {};
+      const name = `${path}.${crypto.randomUUID().slice(0, 8)}`;
+      try {
+        system.link(path, name);
+      } catch {
+        // It is not permitted, or the file system has one name a file.
+        return () => {};
+      }
+      return () => {
+        try {
+          system.link(name, path);
+        } catch {
+          // It has kept its name, or there is another one already.
+        }
+        removeAt(name);
+      };
+    },
+  };
 }
 
 /**
@@ -187,11 +251,7 @@ async function lock(path: string): Promise<() => void> {
 function openLock(
   path: string,
 ): { file: Deno.FsFile; created: boolean } | undefined {
-  for (const name of ["read", "write"] as const) {
-    // Asking the user for it would be a surprise.
-    const { state } = Deno.permissions.querySync({ name, path });
-    if (state !== "granted") return undefined;
-  }
+  if (!mayChange(path)) return undefined;
   for (const createNew of [true, false]) {
     try {
       const options = { read: true, write: true, createNew };
@@ -201,4 +261,12 @@ function openLock(
     }
   }
   return undefined;
+}
+
+/** Whether Deno lets this process make and remove a file. */
+function mayChange(path: string): boolean {
+  // Asking the user for it would be a surprise.
+  return (["read", "write"] as const).every((name) =>
+    Deno.permissions.querySync({ name, path }).state === "granted"
+  );
 }

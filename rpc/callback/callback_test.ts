@@ -28,7 +28,7 @@ import {
   rawOpen,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 
 type Fn = Callback<(...args: unknown[]) => unknown>;
@@ -52,7 +52,7 @@ function pair(service: object, options: PeerOptions = {}) {
 async function held(peer: Peer, count: number): Promise<void> {
   await within(
     (async () => {
-      while (peer.callbackCount !== count) await turn();
+      await until(() => peer.callbackCount === count);
     })(),
     `${count} callbacks to be held (${peer.callbackCount} are)`,
   );
@@ -706,7 +706,7 @@ function reporting(t: Harness, service: object) {
   const reported = (count: number) =>
     within(
       (async () => {
-        while (reports.length < count) await turn();
+        await until(() => reports.length >= count);
       })(),
       `${count} reports`,
     );
@@ -754,7 +754,7 @@ test("callbacks: that of a function in a response is reported, too", async (t) =
   using fn = await client.remote<typeof service>().maker.make();
   void fn();
   await client.call("maker.make", []).then((fn) => (fn as Fn).release());
-  while (reports.length === 0) await turn();
+  await until(() => reports.length > 0);
   const [[error, selector]] = reports as [[RemoteError, string]];
   assertEquals([error.text, selector], ["no", "/maker/make"]);
 });
@@ -794,7 +794,7 @@ test("callbacks: those of a client that has gone are reported", async (t) => {
   const { client, reports, reported } = reporting(t, service);
   const answer = client.call("hold", [() => new Promise(() => {})]);
   answer.catch(() => {});
-  while (client.session.usage.channels < 2) await turn();
+  await until(() => client.session.usage.channels >= 2);
   await client.close();
   await reported(1);
   assertEquals(reports[0]![1], "/hold");

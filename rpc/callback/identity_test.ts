@@ -14,7 +14,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
 import { collectGarbage } from "../../tests/support/memory.ts";
 import { rawAccept, rawOpen } from "../../tests/support/raw_call.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 import { RpcError } from "../errors.ts";
 
 type Fn = Callback<(...args: unknown[]) => unknown>;
@@ -23,7 +23,7 @@ type Fn = Callback<(...args: unknown[]) => unknown>;
 async function held(peer: Peer, count: number): Promise<void> {
   await within(
     (async () => {
-      while (peer.callbackCount !== count) await turn();
+      await until(() => peer.callbackCount === count);
     })(),
     `${count} callbacks to be held (${peer.callbackCount} are)`,
   );
@@ -272,13 +272,8 @@ Deno.test("callbacks: a function of a result that becomes unreachable is release
   await client.call("make");
   await client.call("stream");
   assertEquals(server.callbackCount, 2);
-  await within(
-    (async () => {
-      while (server.callbackCount > 0) {
-        collectGarbage();
-        await turn();
-      }
-    })(),
-    "the function to be released",
-  );
+  await until(() => server.callbackCount === 0, "the release", () => {
+    collectGarbage();
+    return turn();
+  });
 });

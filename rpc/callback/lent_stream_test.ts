@@ -19,7 +19,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { toText } from "@std/streams";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { rawAccept, rawCall } from "../../tests/support/raw_call.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 
 const CODECS = [json(), cbor(), msgpack()];
@@ -28,7 +28,7 @@ const CODECS = [json(), cbor(), msgpack()];
 async function held(peer: Peer, count: number): Promise<void> {
   await within(
     (async () => {
-      while (peer.callbackCount !== count) await turn();
+      await until(() => peer.callbackCount === count);
     })(),
     `${count} callbacks to be held (${peer.callbackCount} are)`,
   );

@@ -6,7 +6,7 @@ import { type Callback, CallError, handlerFrom, RpcError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Gate, gatedLoading } from "../../tests/support/gated_loading.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import type { Peer } from "../../talk/mod.ts";
 
 type Fn = Callback<(n: number) => number>;
@@ -20,7 +20,7 @@ const gated = (t: Harness) =>
 async function lends(peer: Peer, count: number): Promise<void> {
   await within(
     (async () => {
-      while (peer.callbackCount !== count) await turn();
+      await until(() => peer.callbackCount === count);
     })(),
     `${count} functions to be lent`,
   );
@@ -30,7 +30,7 @@ async function lends(peer: Peer, count: number): Promise<void> {
 async function askedBy(gate: Gate, times: number): Promise<void> {
   await within(
     (async () => {
-      while (gate.asked < times) await turn();
+      await until(() => gate.asked >= times);
     })(),
     `the module to be asked for ${times} times`,
   );

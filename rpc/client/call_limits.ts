@@ -1,5 +1,5 @@
 import { offAbort, onAbort } from "../../abort_listeners.ts";
-import { checkTime } from "../../check_option.ts";
+import { checkSignal, checkTime } from "../../check_option.ts";
 import { MAX_DELAY, startTimer } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
@@ -13,16 +13,28 @@ export interface TimeLimit {
 }
 
 /**
+ * Checks what limits a call.
+ *
+ * @throws {TypeError} if `signal` is no signal
+ * @throws {RangeError} if `timeout` is out of range
+ */
+export function checkCallLimits({ signal, timeout }: CallOptions): void {
+  checkSignal(signal);
+  checkTime("timeout", timeout);
+}
+
+/**
  * How long a call may take.
  *
- * @throws {RangeError} if `timeout` is out of range
+ * @throws {unknown} what {@linkcode checkCallLimits} throws
  * @throws {RpcError} `timeout` or `deadline-exceeded` if no time is left
  */
 export function timeLimitOf(
-  { timeout, parent }: CallOptions,
+  options: CallOptions,
   call: Pick<LimitedCall, "name">,
 ): TimeLimit {
-  checkTime("timeout", timeout);
+  checkCallLimits(options);
+  const { timeout, parent } = options;
   if (timeout === 0) throw timedOut(call.name, timeout);
   const deadline = parent?.deadline;
   if (deadline !== undefined) {

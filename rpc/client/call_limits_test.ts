@@ -16,7 +16,7 @@ import { withCall, withStream } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CountingController } from "../../tests/support/counting_controller.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 
 /** A promise of an event of a test, and what makes it happen. */
 function event<T = void>(): PromiseWithResolvers<T> {
@@ -495,7 +495,7 @@ test("CallOptions.signal: a function that another call lends, too, is left to th
   given.resolve();
   assertEquals((await ends[1]).value, 2);
   assertEquals(await other.next(), { done: true, value: undefined });
-  while (client.callbackCount > 0) await turn();
+  await until(() => client.callbackCount === 0);
 });
 
 test("CallOptions.signal: the producer of a stream among the arguments ends with its reason", async (t) => {

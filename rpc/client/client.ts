@@ -5,6 +5,7 @@ import type { Remote } from "../remote/types.ts";
 import type { SessionState } from "../session_state.ts";
 import type { CallOptions } from "../types.ts";
 import {
+  addCallHeader,
   type CallExtension,
   callHeaderValue,
   sharedHeader,
@@ -320,7 +321,7 @@ export class Client implements PooledCaller {
       trace,
       from,
     };
-    writer.add(codec, callHeaderValue(selector, about));
+    addCallHeader(writer, codec, callHeaderValue(selector, about));
   }
 
   /** What the header says about a time limit, the metadata and the trace context. */

@@ -242,9 +242,17 @@ Deno.test("streamed arguments: an iterable that throws rejects the call", async 
       throw new RangeError("mine");
     },
   };
+  const numbers = {
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve(5) }),
+  };
   const [client] = memoryPair({}, { handler: () => new Promise(() => {}) });
   await using _ = client;
   await assertRejects(() => client.call("x", locked), TypeError);
+  await assertRejects(
+    () => client.call("x", numbers),
+    TypeError,
+    "Iterator result 5 is not an object",
+  );
   await assertRejects(() => client.call("x", thrower), RangeError, "mine");
 });
 

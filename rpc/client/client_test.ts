@@ -354,6 +354,38 @@ Deno.test("Client.call: an argument that cannot be encoded rejects the call, and
   assertEquals(await raw.rest(), []);
 });
 
+Deno.test("Client.call: a header that is longer than 64 KiB rejects the call, and nothing is sent", async () => {
+  const selectors: string[] = [];
+  const [client, server] = memoryPair({ maxMetaSize: 48 * 1024 }, {
+    maxMetaSize: 48 * 1024,
+    handler(call, respond) {
+      selectors.push(call.selector);
+      return respond.return();
+    },
+  });
+  await using _ = client;
+  await using __ = server;
+  // The header says the selector twice.
+  const longest = "/" + "x".repeat(31 * 1024);
+  const meta = { x: "x".repeat(47 * 1024) };
+  await client.call(longest);
+  await client.call("/x", null, { meta });
+  for (
+    const call of [
+      () => client.call(longest + longest),
+      () => client.request(longest + longest, () => {}),
+      () => client.call(longest, null, { meta }),
+      () => client.call(longest + longest, null, { timeout: 60_000 }),
+    ]
+  ) {
+    const error = await assertRejects(call, CodecError);
+    assertEquals(error.code, "too-large");
+    assert(error.message.startsWith("Cannot send call header: "));
+  }
+  await client.call("/after");
+  assertEquals(selectors, [longest, "/x", "/after"]);
+});
+
 Deno.test("Client.call: an argument that cannot be encoded leaves no bytes for the next call", async () => {
   const { peer, answer, channel } = await called(async (peer) => {
     await assertRejects(() => peer.call("bad", ["text", new Map()]));

@@ -1,3 +1,4 @@
+import { checkSignal } from "../../check_option.ts";
 import type { Channel, WaitOptions } from "../../mux/internal.ts";
 import { RpcError } from "../errors.ts";
 import { type Metadata, NO_META } from "../wire/metadata.ts";
@@ -137,6 +138,7 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
   async receive(options?: WaitOptions): Promise<unknown> {
     const port = this.#port;
     const signal = options?.signal;
+    checkSignal(signal);
     if (port === undefined) return void signal?.throwIfAborted();
     try {
       return await port.receive(options);
@@ -159,6 +161,7 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
    * @throws {unknown} `signal.reason`
    */
   async send(value: unknown, options?: WaitOptions): Promise<void> {
+    checkSignal(options?.signal);
     const port = this.#continuedPort("send value");
     try {
       await port.send(value, options);

@@ -3,6 +3,7 @@ import type { LentCallbacks } from "../callback/callback_table.ts";
 import { loadPart } from "../errors.ts";
 import { addEnd } from "../wire/headers.ts";
 import {
+  checkResult,
   openSource,
   RestOfStream,
   SoleArgument,
@@ -61,7 +62,7 @@ export class StreamedArguments {
       const source = this.#source = openSource(values);
       channel.whenClosed(this.#onClosed);
       for (;;) {
-        const { done, value } = await source.next();
+        const { done, value } = checkResult(await source.next());
         if (this.#state === "ended") return;
         if (done) break;
         if (mayBeBytes && value instanceof Uint8Array) {

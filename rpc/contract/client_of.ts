@@ -1,4 +1,4 @@
-import { checkTime } from "../../check_option.ts";
+import { checkCallLimits } from "../client/call_limits.ts";
 import type { Carried } from "../../codec/internal.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote.ts";
@@ -67,7 +67,7 @@ export interface ClientOfOptions extends CallOptions {
  * @param caller makes the calls: a peer, or `call.caller`
  * @param options whether values are validated; signal and timeout of each call
  * @throws {RangeError} if `timeout` is out of range
- * @throws {TypeError} if `prefix` is not a string
+ * @throws {TypeError} if `prefix` is not a string, or `signal` is no signal
  */
 export function clientOf<
   Methods extends ContractMethods,
@@ -92,7 +92,7 @@ export function clientOf(
   options: ClientOfOptions = {},
 ): object {
   const { validate = false, prefix = "", ...callOptions } = options;
-  checkTime("timeout", callOptions.timeout);
+  checkCallLimits(callOptions);
   checkSelector(prefix);
   const path = cleanSelector(prefix).slice(1).replace(/\/$/, "");
   return membersOf(

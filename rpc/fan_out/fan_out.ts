@@ -1,8 +1,9 @@
-import { checkOption } from "../../check_option.ts";
+import { checkOption, checkSignal } from "../../check_option.ts";
 import { nextTurn } from "../../mux/internal.ts";
 import { CallError } from "../errors.ts";
 import { kindOf } from "../wire/selector.ts";
 import {
+  checkResult,
   isValueStream,
   openSource,
   type ValueSource,
@@ -128,6 +129,7 @@ class SourceFanOut<T> implements FanOut<T> {
   subscribe(options: SubscribeOptions = {}): ReadableStream<T> {
     const { signal, buffer = this.#buffer } = options;
     const { whenFull = this.#whenFull } = options;
+    checkSignal(signal);
     checkBuffer(buffer);
     checkWhenFull(whenFull);
     if (this.#subscribers.size >= this.#maxSubscribers) {
@@ -176,7 +178,7 @@ class SourceFanOut<T> implements FanOut<T> {
   async #read(source: ValueSource): Promise<void> {
     try {
       for (let count = 1; this.#open === source; count++) {
-        const { done, value } = await source.next();
+        const { done, value } = checkResult(await source.next());
         if (this.#open !== source) return;
         if (done) return this.#finish({});
         this.publish(value as T);

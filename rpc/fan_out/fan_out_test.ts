@@ -13,7 +13,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 
 /** A source whose values come when the test gives them. */
 function pushed<T>() {
@@ -68,6 +68,15 @@ test("fanOut(): a failure of the source comes after the values before it", async
   }
   const late = await assertRejects(() => next(fan.subscribe()));
   assertStrictEquals(late, reason);
+});
+
+test("fanOut(): a source whose iterator gives a number fails", async () => {
+  const numbers = {
+    [Symbol.asyncIterator]: () => ({ next: () => Promise.resolve(5) }),
+  } as unknown as AsyncIterable<number>;
+  using fan = fanOut(numbers);
+  const text = "Iterator result 5 is not an object";
+  await assertRejects(() => next(fan.subscribe()), TypeError, text);
 });
 
 test("fanOut(): a subscriber that does not read delays neither the source nor the others", async () => {
@@ -280,7 +289,7 @@ test("fanOut(): close() ends the subscribers and cancels the source", async () =
   await within(Array.fromAsync(stream), "the end");
   await within(
     (async () => {
-      while (!ended) await turn();
+      await until(() => ended);
     })(),
     "the end of the source",
   );
@@ -333,7 +342,7 @@ test("fanOut(): a handler returns a subscription, which ends with its call", asy
   assertEquals(seen, [1, 2, 3]);
   await within(
     (async () => {
-      while (ticks.subscriberCount > 0) await turn();
+      await until(() => ticks.subscriberCount === 0);
     })(),
     "the end of the subscription",
   );

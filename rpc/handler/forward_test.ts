@@ -26,7 +26,7 @@ import {
   utf8,
   values,
 } from "../../tests/support/wire.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 import { type ForwardTargets, forwardTargets } from "../client/channel_pool.ts";
 import { isNotBegun, RemoteError, type RpcError } from "../errors.ts";
 import { Reconnector } from "../../talk/reconnect/reconnector.ts";
@@ -148,6 +148,16 @@ test("forward(): the header is encoded again, with the canonical selector and al
       await call.close();
     }
   }
+});
+
+test("forward(): a call whose header gets too long is not forwarded", async (t) => {
+  const { client, backend } = scriptsOf(t);
+  const channel = await rawOpen(client);
+  // In the header that is forwarded, it is said twice.
+  await channel.values({ S: "/" + "x".repeat(40_000), Q: { v: 1 } }, null);
+  await rawAccept(backend);
+  const [header] = await channel.read(1) as { Q: { code: string } }[];
+  assertEquals(header!.Q.code, "too-large");
 });
 
 test("forward(): a selector with an empty segment is not forwarded", async (t) => {
@@ -409,7 +419,7 @@ Deno.test("forward(): a call that was cancelled while its channel was opened is 
 
 async function callbacksReleased(client: Peer): Promise<void> {
   const released = async () => {
-    while (client.callbackCount > 0) await turn();
+    await until(() => client.callbackCount === 0);
   };
   await within(released(), "the callbacks to be released");
 }
@@ -575,7 +585,7 @@ test("forward(): functions and streams of results work where one pattern is forw
   }
   await within(
     (async () => {
-      while (backend.callbackCount > 0) await turn();
+      await until(() => backend.callbackCount === 0);
     })(),
     "the functions to be released",
   );
@@ -698,7 +708,7 @@ test("forward(): functions and streams in the values of a continued response wor
 async function untilHeld(backend: Peer, count: number): Promise<void> {
   await within(
     (async () => {
-      while (backend.callbackCount !== count) await turn();
+      await until(() => backend.callbackCount === count);
     })(),
     `${count} functions and streams at the target`,
   );
@@ -1029,7 +1039,7 @@ test("forward(): calls to a reconnecting peer go to its connection, or wait for 
   assertEquals(await first, "WAITED");
   assertEquals(await Array.fromAsync(api.count(3)), [1, 2, 3]);
   await servers[0]!.close();
-  while (connections.length < 2) await turn();
+  await until(() => connections.length >= 2);
   const stop = new AbortController();
   const given = assertRejects(
     () => client.call("upper", ["x"], { signal: stop.signal }),

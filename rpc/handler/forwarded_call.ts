@@ -36,6 +36,7 @@ import {
   forwardedResponseValue,
 } from "../wire/forwarded_headers.ts";
 import {
+  addCallHeader,
   MAX_CALL_HEADER_SIZE,
   type ReceivedHeader,
   remoteError,
@@ -327,9 +328,16 @@ async function forwardCall(
     outgoing.discard();
     throw tooLate(call);
   }
+  let header: Uint8Array;
+  try {
+    header = forwardedHeader(call, pool.session);
+  } catch (error) {
+    outgoing.discard();
+    throw passedOn(error, call);
+  }
   try {
     // If this fails, the response fails too.
-    outgoing.send(forwardedHeader(call, pool.session))?.catch(() => {});
+    outgoing.send(header)?.catch(() => {});
   } catch {
     // As above.
   }
@@ -652,11 +660,12 @@ function forwardedHeader(
       ? encodeHeader(request, true)
       : request.forwarded ??= encodeHeader(request, false);
   }
-  // The first call to what this side has dialed, which may be no peer.
-  if (mark !== undefined) target!.nextMark = undefined;
   const left = deadline &&
     Math.max(0, Math.ceil(deadline - performance.now()));
-  return encodeHeader(request, refusesPings, left, mark);
+  const header = encodeHeader(request, refusesPings, left, mark);
+  // The first call to what this side has dialed, which may be no peer.
+  if (mark !== undefined) target!.nextMark = undefined;
+  return header;
 }
 
 function encodeHeader(
@@ -665,10 +674,14 @@ function encodeHeader(
   left?: number,
   mark?: string,
 ): Uint8Array {
-  return encoded(
+  const writer = new ValueWriter();
+  writer.begin();
+  addCallHeader(
+    writer,
     codec,
     forwardedHeaderValue(selector, extension, refusesPings, left, mark),
   );
+  return writer.message().slice();
 }
 
 function encoded(codec: Codec, header: unknown): Uint8Array {

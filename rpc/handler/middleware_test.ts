@@ -15,7 +15,7 @@ import {
 import { RemoteError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Harness, test } from "../../tests/support/harness.ts";
-import { turn } from "../../tests/support/within.ts";
+import { turn, until } from "../../tests/support/within.ts";
 
 const service = {
   double: (n: number) => 2 * n,
@@ -287,7 +287,7 @@ test("Peer.use: a handler that continues its call by itself answers before next(
   const response = await client.request("x");
   assertEquals(response.value, "begun");
   assertEquals(await Array.fromAsync(response), [1]);
-  while (log.length < 2) await turn();
+  await until(() => log.length >= 2);
   assertEquals(log, ["handler", undefined]);
 });
 
@@ -320,7 +320,7 @@ test("Peer.use: a handler goes on after its answer, and an error then is reporte
   });
   server.use((_call, next) => next());
   assertEquals(await client.call("x"), "answer");
-  while (errors.length === 0) await turn();
+  await until(() => errors.length > 0);
   assertEquals(errors, ["Too late"]);
 });
 

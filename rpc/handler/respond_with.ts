@@ -2,6 +2,7 @@ import { MuxError, splice } from "../../mux/internal.ts";
 import { RpcResponse } from "../client/response.ts";
 import type { Call, Responder } from "../types.ts";
 import {
+  checkResult,
   isValueStream,
   openSource,
   type ValueSource,
@@ -214,7 +215,7 @@ async function sendValues(
   if (isServerResponder(respond)) {
     await respond.continueWithStream();
     for (let next = first;; next = source.next()) {
-      const { done, value } = await next;
+      const { done, value } = checkResult(await next);
       if (done) return respond.end();
       // On the wire, an empty value says that something else follows.
       if (value instanceof Uint8Array && value.length === 0) continue;
@@ -223,7 +224,7 @@ async function sendValues(
   }
   const channel = await respond.continue();
   for (let next = first;; next = source.next()) {
-    const { done, value } = await next;
+    const { done, value } = checkResult(await next);
     if (done) break;
     await respond.send(value);
   }

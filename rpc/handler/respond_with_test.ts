@@ -27,7 +27,7 @@ import {
 } from "../../tests/support/raw_call.ts";
 import { test } from "../../tests/support/harness.ts";
 import { framed, utf8 } from "../../tests/support/wire.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { cbor } from "../../codec/cbor/cbor.ts";
 import { CodecError } from "../../codec/errors.ts";
 import { json } from "../../codec/json.ts";
@@ -345,6 +345,18 @@ Deno.test("streamed replies: an error in mid-stream is thrown after the values b
   }
 });
 
+Deno.test("streamed replies: an iterator that gives a number ends with an error", async () => {
+  const errors: unknown[] = [];
+  const next = () => Promise.resolve(5);
+  await using it = answering(
+    () => ({ [Symbol.asyncIterator]: () => ({ next }) }),
+    { onError: (error) => errors.push(error) },
+  );
+  const text = "Iterator result 5 is not an object";
+  await assertRejects(() => iterate(it.client), RemoteError, text);
+  assertEquals(errors.map((error) => (error as Error).message), [text]);
+});
+
 Deno.test("streamed replies: an error in mid-stream is thrown by every later receive()", async () => {
   await using it = answering(async function* () {
     yield 1;
@@ -611,7 +623,7 @@ Deno.test("streamed replies: a handler counts as running until its stream has en
   const busy = watch(it.client.request(""));
   await within(
     (async () => {
-      while (busy.state === "pending") await turn();
+      await until(() => busy.state !== "pending");
     })(),
     "the answer",
   );

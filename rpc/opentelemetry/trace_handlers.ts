@@ -7,7 +7,7 @@ import {
 } from "@opentelemetry/api";
 import { RpcResponse } from "../client/response.ts";
 import type { Middleware } from "../handler/middleware.ts";
-import { isValueStream } from "../wire/value_source.ts";
+import { checkResult, isValueStream } from "../wire/value_source.ts";
 import { carrierOf, contextOf } from "./carrier.ts";
 import { Instruments, type MeasuredCall } from "./instruments.ts";
 
@@ -87,7 +87,7 @@ class TracedIterable implements AsyncIterable<unknown> {
       next() {
         const result = within(() => iterator.next());
         // The promise itself is returned: another one would resolve later.
-        Promise.resolve(result).then(({ done }) => {
+        Promise.resolve(result).then(checkResult).then(({ done }) => {
           if (done) measured.succeed();
         }, measured.fail);
         return result;

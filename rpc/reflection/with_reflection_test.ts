@@ -17,7 +17,7 @@ import {
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
 import { rawCall } from "../../tests/support/raw_call.ts";
-import { turn } from "../../tests/support/within.ts";
+import { until } from "../../tests/support/within.ts";
 import { withReflectionAt } from "./with_reflection.ts";
 
 const DESCRIBE = "/_qtalk/describe";
@@ -188,10 +188,6 @@ test("ReflectionOptions.authorize: what it throws is the answer", async (t) => {
   await assertGuarded(client);
   assertEquals(await client.call("add", [1, 2]), 3);
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await turn();
-}
 
 /** Middleware that lets calls through that have a token. */
 function withToken(

@@ -1,4 +1,4 @@
-import { checkTime } from "../../check_option.ts";
+import { checkCallLimits } from "../client/call_limits.ts";
 import type { Caller, CallOptions } from "../types.ts";
 import type { Remote } from "./types.ts";
 import { UNSENT_NAMES, UNSENT_PREFIXES } from "../wire/selector.ts";
@@ -18,13 +18,13 @@ const MAX_MEMBERS = 256;
  *
  * @param caller makes the calls
  * @param options the signal and timeout of each call
- * @throws {RangeError} if `timeout` is out of range
+ * @throws {unknown} what {@linkcode checkCallLimits} throws
  */
 export function remoteOf<S extends object, C extends Carried = Carried>(
   caller: Caller,
   options?: CallOptions,
 ): Remote<S, C> {
-  checkTime("timeout", options?.timeout);
+  checkCallLimits(options ?? {});
   return node(caller, options, "") as unknown as Remote<S, C>;
 }
 

@@ -15,7 +15,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
 import { collectGarbage } from "../../tests/support/memory.ts";
 import { rawAccept, scriptedPeer } from "../../tests/support/raw_call.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 import type { ByteStream } from "./types.ts";
 
@@ -498,15 +498,10 @@ Deno.test("RemoteCall: a call that was not used is closed when it becomes unreac
   await using _ = client;
   const api = client.remote<typeof endless>();
   (() => void api.run())();
-  await within(
-    (async () => {
-      while (reason === undefined) {
-        await turn();
-        collectGarbage();
-      }
-    })(),
-    "the call to be closed",
-  );
+  await until(() => reason !== undefined, "the call to be closed", () => {
+    collectGarbage();
+    return turn();
+  });
   assertEquals((reason as RpcError).code, "cancelled");
 });
 

@@ -1,3 +1,4 @@
+import { rejectedBy } from "../../check_option.ts";
 import {
   type Carried,
   decodeWeighed,
@@ -212,7 +213,9 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       this.#readError = own;
       return Promise.reject(own);
     }
-    if (this.#receiver === undefined && !options?.signal?.aborted) {
+    const rejected = rejectedBy(options?.signal);
+    if (rejected !== undefined) return rejected;
+    if (this.#receiver === undefined) {
       this.#hasRead = true;
       try {
         // Most calls have one argument, which has arrived: they need no receiver.

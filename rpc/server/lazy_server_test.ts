@@ -9,7 +9,7 @@ import type { SessionOptions } from "../../mux/options.ts";
 import type { Session } from "../../mux/types.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { rawOpen } from "../../tests/support/raw_call.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 import { SessionState } from "../session_state.ts";
 import type { Caller, Handler } from "../types.ts";
@@ -87,14 +87,6 @@ function connected(t: Harness, options?: SessionOptions, handler?: Handler) {
   const session = qmux(right, options);
   t.watchBoth(client, session);
   return { client, session, loading: new Loading(session, handler) };
-}
-
-/** Turns the event loop until `done` holds. */
-async function until(done: () => boolean, what: string): Promise<void> {
-  const waiting = (async () => {
-    while (!done()) await turn();
-  })();
-  await within(waiting, what);
 }
 
 test("LazyServer: calls that arrive while it loads are answered in the order in which they arrived", async (t) => {

@@ -1,3 +1,4 @@
+import { checkSignal } from "../../check_option.ts";
 import type { ValueWriter } from "../../codec/internal.ts";
 import type { Channel, RawChannel, WaitOptions } from "../../mux/internal.ts";
 import type { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
@@ -151,6 +152,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {
     const signal = options?.signal;
+    checkSignal(signal);
     signal?.throwIfAborted();
     await this.sendNow(value, signal);
   }

@@ -7,6 +7,7 @@
  */
 import {
   type Codec,
+  CodecError,
   decodeWeighed,
   PREFIX_SIZE,
   type ValueReader,
@@ -132,6 +133,26 @@ export function callHeaderValue(
 ): unknown {
   // Members that are undefined are left out.
   return { Selector: selector, S: selector, Q: { v: VERSION, ...extension } };
+}
+
+/**
+ * Adds a call header to a message that is empty.
+ *
+ * @throws {CodecError} `too-large`: the responder would close the call, and the caller
+ * would not learn why
+ */
+export function addCallHeader(
+  message: ValueWriter,
+  codec: Codec,
+  header: unknown,
+): void {
+  message.add(codec, header);
+  const size = message.length - PREFIX_SIZE;
+  if (size <= MAX_CALL_HEADER_SIZE) return;
+  throw new CodecError(
+    "too-large",
+    `Cannot send call header: it has ${size} bytes, more than ${MAX_CALL_HEADER_SIZE}`,
+  );
 }
 
 /**

@@ -1,3 +1,4 @@
+import { rejectedBy } from "../../check_option.ts";
 import { offAbort, onAbort } from "../../abort_listeners.ts";
 import type { Codec, ValueReader } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
@@ -104,7 +105,8 @@ export class ValueReceiver {
    */
   receive(options?: WaitOptions): Promise<unknown> {
     const signal = options?.signal;
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    const rejected = rejectedBy(signal);
+    if (rejected !== undefined) return rejected;
     try {
       // Most values have arrived already and need no callback.
       const value = this.receiveNow();

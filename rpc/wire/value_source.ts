@@ -19,7 +19,11 @@ export function isValueStream(value: unknown): value is ValueStream {
 
 /** A stream of values that is being sent. */
 export interface ValueSource {
-  /** The next value. */
+  /**
+   * The next value. What takes it calls {@linkcode checkResult}: done here, that would
+   * take a turn of the microtask queue, and a generator's first error would come too
+   * late to be an error response.
+   */
   next(): Promise<IteratorResult<unknown>>;
   /** Ends the producer, because no more values are needed. Never throws. */
   stop(reason: unknown): void;
@@ -161,4 +165,15 @@ function iteratorSource(
       }
     },
   };
+}
+
+/**
+ * Returns what an iterator has given. Without this check, a number would stand for
+ * endless values of `undefined`, since it has no member `done`.
+ *
+ * @throws {TypeError} if it is no object, as in a `for await` loop
+ */
+export function checkResult<R extends IteratorResult<unknown>>(result: R): R {
+  if (Object(result) === result) return result;
+  throw new TypeError(`Iterator result ${String(result)} is not an object`);
 }

@@ -1,6 +1,6 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { turn, watch, within } from "../../tests/support/within.ts";
-import { isValueStream, openSource } from "./value_source.ts";
+import { checkResult, isValueStream, openSource } from "./value_source.ts";
 
 Deno.test("isValueStream(): async iterables and streams are sent as many values, and nothing else is", () => {
   const streams = [
@@ -23,6 +23,23 @@ Deno.test("openSource(): the results of an iterator need not be promises", async
   // Whoever asks uses the methods of a promise.
   assertEquals(await source.next().then(({ value }) => value), 1);
   assertEquals((await source.next()).done, true);
+});
+
+Deno.test("checkResult(): what is no object is an error, as in a loop", async () => {
+  const result = { done: true, value: 1 };
+  assertEquals(checkResult(result), result);
+  for (const result of [undefined, null, 1, "text", Symbol.iterator]) {
+    const given = result as unknown as IteratorResult<unknown>;
+    const loop = async () => {
+      const next = () => Promise.resolve(given);
+      for await (
+        const _ of { [Symbol.asyncIterator]: () => ({ next }) }
+      ) break;
+    };
+    await assertRejects(loop, TypeError);
+    const text = `Iterator result ${String(result)} is not an object`;
+    assertThrows(() => checkResult(given), TypeError, text);
+  }
 });
 
 Deno.test("openSource(): stopping cancels a stream that waits", async () => {

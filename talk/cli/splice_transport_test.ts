@@ -5,7 +5,7 @@ import {
   type Session,
 } from "@qtalk/qtalk/mux";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import type { Transport } from "../../mux/types.ts";
 import { spliceTransport } from "./splice_transport.ts";
 
@@ -97,7 +97,7 @@ Deno.test("spliceTransport(): each direction ends separately", () =>
 Deno.test("spliceTransport(): the transport is still read after the channel's EOF", () =>
   spliced(async (transport, far, splicing) => {
     await far.writable.close();
-    while (!transport.ended) await turn();
+    await until(() => transport.ended);
     transport.give("still here");
     transport.give(null);
     assertEquals(await new Response(far.readable).text(), "still here");

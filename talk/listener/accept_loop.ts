@@ -1,3 +1,4 @@
+import { rejectedBy } from "../../check_option.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { TalkError } from "../errors.ts";
 import { Queue } from "../../queue.ts";
@@ -197,7 +198,8 @@ export class AcceptIterator<T>
   next(
     { signal }: WaitOptions = {},
   ): Promise<IteratorResult<T, undefined>> {
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    const rejected = rejectedBy(signal);
+    if (rejected !== undefined) return rejected;
     const offer = this.#queue.shift();
     if (offer !== undefined) {
       offer.holders--;

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { test } from "../../tests/support/harness.ts";
-import { turn, watch } from "../../tests/support/within.ts";
+import { turn, until, watch } from "../../tests/support/within.ts";
 import { AcceptLoop } from "./accept_loop.ts";
 import type { TalkError } from "../errors.ts";
 
@@ -126,10 +126,10 @@ test("AcceptLoop: files that come and go are one spell until none was missing fo
   );
   const running = loop.run();
   const settle = async (outcome: number | Error | null) => {
-    while (waiting.length === 0) {
+    await until(() => waiting.length > 0, "accept()", () => {
       time.tick(50);
-      await turn();
-    }
+      return turn();
+    });
     const next = waiting.shift()!;
     if (outcome instanceof Error) next.reject(outcome);
     else next.resolve(outcome);
@@ -153,7 +153,11 @@ test("AcceptLoop: a connection that ended before it was accepted is skipped, any
     const failure = systemError(code);
     using one = lab((nth) => nth < 150 ? failure : nth === 150 ? nth : null);
     const running = watch(one.loop.run());
-    while (running.state === "pending") await one.pass(0);
+    await until(
+      () => running.state !== "pending",
+      "the end",
+      () => one.pass(0),
+    );
     assertEquals([running.state, one.taken, one.errors], [
       "resolved",
       [150],
@@ -169,7 +173,11 @@ test("AcceptLoop: an error of the listening socket ends the loop after 100 in a 
       : systemError(code);
     using one = lab((nth) => nth === 99 ? nth : failure);
     const running = watch(one.loop.run());
-    while (running.state === "pending") await one.pass(50);
+    await until(
+      () => running.state !== "pending",
+      "the end",
+      () => one.pass(50),
+    );
     assertEquals(running.reason, failure);
     assertEquals(one.taken, [99], "one success starts to count anew");
     assertEquals([one.accepts, one.errors], [200, []]);

@@ -9,7 +9,7 @@ import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
 import { withPath } from "../../tests/support/socket_path.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 import { upgradeRequest } from "../../tests/support/websocket_wire.ts";
 
 /** A listener, and how to connect to it. */
@@ -93,9 +93,9 @@ for (const [name, make] of Object.entries(PLACES)) {
         ];
         // One takes everything and sends nothing; the other takes nothing.
         const reading = readToEnd(ignoring);
-        while (peers.some(({ value }) => value!.session.usage.slots === 0)) {
-          await turn();
-        }
+        await until(() =>
+          !peers.some(({ value }) => value!.session.usage.slots === 0)
+        );
         await within(listener.close(), "close()");
         if (!endsAll) await within(close(), "the end of the server");
         await within(reading, "the end at the client that ignores it");

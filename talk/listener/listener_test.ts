@@ -15,7 +15,7 @@ import { memoryTransports } from "../../mux/transport/memory.ts";
 import type { Accepted, TransportListener } from "../../mux/transport/types.ts";
 import type { Transport } from "../../mux/types.ts";
 import { FakeTime } from "../../tests/support/fake_time.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { ConnectionListener, type ListenerOptions } from "./listener.ts";
 
 const handler = handlerFrom({ echo: (value: unknown) => value });
@@ -563,7 +563,7 @@ Deno.test("listener: a failed accept is retried after 50 ms", async () => {
   for (let i = 0; i < 3; i++) source.fail(new Error("no files left"));
   const served = calls(source.connect());
   for (let i = 0; i < 3; i++) {
-    while (time.waiting === 0) await turn();
+    await until(() => time.waiting !== 0);
     time.tick(50);
     await turn();
   }
@@ -580,10 +580,10 @@ Deno.test("listener.closed: it rejects after 100 failures in a row", async () =>
   const failure = new Error("broken for good");
   for (let i = 0; i < 1_000; i++) source.fail(failure);
   const closed = watch(listener.closed);
-  while (closed.state === "pending") {
+  await until(() => closed.state !== "pending", "the end", () => {
     time.tick(50);
-    await turn();
-  }
+    return turn();
+  });
   assertEquals(closed.reason, failure);
   assert(source.closed);
   await listener.close();
@@ -594,7 +594,7 @@ Deno.test("listener.close(): it does not wait for a retry", async () => {
   using time = new FakeTime(10);
   const { source, listener } = listening();
   source.fail(new Error("no files left"));
-  while (time.waiting === 0) await turn();
+  await until(() => time.waiting !== 0);
   await within(listener.close(), "close()");
   assertEquals(time.waiting, 0);
 });

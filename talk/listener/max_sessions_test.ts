@@ -10,7 +10,7 @@ import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
 import { listenerErrors } from "../../tests/support/listener_errors.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 
 const handler = handlerFrom({ ping: () => "pong" });
 
@@ -95,7 +95,7 @@ test("maxSessions: listeners that share a pool have its sessions together", asyn
     "Cannot accept connection: 1 sessions are open, the limit of its memory pool",
   ]);
   await first.close();
-  while (pool.usage.sessions > 0) await turn();
+  await until(() => pool.usage.sessions === 0);
   assertEquals(pool.usage, { sessions: 0, held: 0 });
 });
 

@@ -13,7 +13,7 @@ import type { Call, Callback, ConnectionInfo } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 
 interface User {
   name: string;
@@ -30,15 +30,6 @@ function gate<T = void>() {
     return verdict.promise;
   };
   return { asked: asked.promise, verdict, onPeer };
-}
-
-/** Waits until the other side has seen what was sent so far. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 10_000; i++) {
-    if (condition()) return;
-    await turn();
-  }
-  assert(condition(), "it never came to that");
 }
 
 test("onPeer: what it returns is the context of every call of the peer", async (t) => {

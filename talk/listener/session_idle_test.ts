@@ -15,6 +15,7 @@ import type { FakeTime } from "../../tests/support/fake_time.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import {
   turn,
+  until,
   watch,
   type Watched,
   within,
@@ -67,7 +68,11 @@ async function pass(time: FakeTime, ms: number): Promise<void> {
 }
 
 async function passUntil(time: FakeTime, watched: Watched): Promise<void> {
-  while (watched.state === "pending") await pass(time, 1_000);
+  await until(
+    () => watched.state !== "pending",
+    "the end",
+    () => pass(time, 1_000),
+  );
 }
 
 test("sessionIdleTimeout: a session without a call is closed cleanly when the time has passed", async (t) => {

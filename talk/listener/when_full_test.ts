@@ -14,7 +14,13 @@ import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { listenerErrors } from "../../tests/support/listener_errors.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import {
+  turn,
+  until,
+  watch,
+  type Watched,
+  within,
+} from "../../tests/support/within.ts";
 import { upgradeRequest } from "../../tests/support/websocket_wire.ts";
 
 const handler = handlerFrom({
@@ -84,16 +90,16 @@ test('whenFull: with "evict", a crowd does not evict what was used, in whichever
   const callers = [await caller(), await caller()];
   // A worker that was called, but does not call.
   const worker = await crowdedWorker(t, silent);
-  const ends = [];
+  const ends: Watched[] = [];
   for (let i = 0; i < 50; i++) ends.push(watch((await silent()).client.closed));
   for (const client of callers) {
     assertEquals(await client.call("ping"), "pong");
   }
   assertEquals(worker.state, "pending");
   await turn();
-  while (ends.filter(({ state }) => state === "resolved").length < 49) {
-    await turn();
-  }
+  await until(() =>
+    ends.filter(({ state }) => state === "resolved").length >= 49
+  );
   assertEquals(ends.at(-1)!.state, "pending");
   assertEquals(errors.length, 1);
 });
@@ -138,11 +144,11 @@ test('whenFull: with "evict", a call in progress and one that waits for onPeer a
   t.defer(() => listener.close());
   const held = t.watch(await dial(listener.addr));
   const call = held.call("ping");
-  while (asked < 1) await turn();
+  await until(() => asked >= 1);
   const answer = Promise.withResolvers<unknown>();
   const busy = t.watch(await dial(listener.addr));
   const pending = busy.call("later", [() => answer.promise]);
-  while (asked < 2) await turn();
+  await until(() => asked >= 2);
   // Both have said something, though neither was answered.
   for (let i = 0; i < 50; i++) await turn();
   await within((await dialSession(listener.addr)).closed, "to be refused");
@@ -166,7 +172,7 @@ test('whenFull: with "evict", a connection that accept() has not decided about g
   const clients = [];
   for (let i = 1; i <= 3; i++) {
     clients.push(await dialSession(listener.addr));
-    while (asked < i) await turn();
+    await until(() => asked >= i);
   }
   await within(clients[0]!.closed, "the first to give way");
   never.resolve(true);

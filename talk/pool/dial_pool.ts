@@ -1,3 +1,4 @@
+import { checkSignal } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
 import { dial, wait } from "../dial.ts";
@@ -45,7 +46,8 @@ import {
  * @throws {TalkError} `timeout` if there is no connection within `readyTimeout`;
  * `dial-failed` if every address was given up; `bad-address` if there is none
  * @throws {RangeError} if an option is out of range
- * @throws {TypeError} if `addresses`, `balance` or `handler` is of the wrong type
+ * @throws {TypeError} if `addresses`, `balance`, `handler` or `signal` is of the wrong
+ * type
  * @throws {unknown} `signal.reason`
  */
 export async function dialPool<C extends Carried = Carried>(
@@ -54,6 +56,7 @@ export async function dialPool<C extends Carried = Carried>(
 ): Promise<PeerPool<C>> {
   checkPeerOptions(options);
   const { signal } = options;
+  checkSignal(signal);
   signal?.throwIfAborted();
   // One for all connections: it prints at a limited rate.
   const shared = { ...options, onError: options.onError ?? errorPrinter() };

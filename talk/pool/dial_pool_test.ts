@@ -9,7 +9,7 @@ import { dialPool } from "@qtalk/qtalk/pool";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
 import { forSeeds } from "../../tests/support/random.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 
 const service = {
   echo: (value: unknown) => value,
@@ -163,9 +163,9 @@ test("dialPool(): servers that are closed and restarted at random lose no call t
       // A call that all connected members refuse is refused, so the others must be
       // connected again when one closes.
       await within(Promise.all(servers.map(({ met }) => met)), "the servers");
-      while (pool.members.some(({ state }) => state.name !== "connected")) {
-        await turn();
-      }
+      await until(() =>
+        !pool.members.some(({ state }) => state.name !== "connected")
+      );
       const server = random.pick(servers);
       const stopped = server.stop(random.chance(0.5) ? 0 : 50);
       for (let i = random.int(1, 20); i > 0; i--) calls.push(call(id++));

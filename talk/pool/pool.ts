@@ -1,4 +1,5 @@
 import {
+  checkSignal,
   checkTime,
   type OptionRange,
   TIME_RANGE,
@@ -194,6 +195,7 @@ export class Pool<C extends Carried = Carried>
     send: PooledCall<C, T>["send"],
   ): Promise<T> {
     checkSelector(selector);
+    checkSignal(options.signal);
     options.signal?.throwIfAborted();
     timeLimitOf(options, { name: selector });
     const start = this.environment.now();
@@ -345,6 +347,7 @@ export class Pool<C extends Carried = Carried>
   }
 
   async connected({ signal }: WaitOptions = {}): Promise<Peer<C>> {
+    checkSignal(signal);
     for (;;) {
       signal?.throwIfAborted();
       if (this.#end !== undefined) throw this.#end.reason;

@@ -22,7 +22,7 @@ import {
 } from "@std/assert";
 import { toText } from "@std/streams";
 import { type Harness, test } from "../../tests/support/harness.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { Pool } from "./pool.ts";
 import type { PeerPool, PoolAddresses, PoolOptions } from "./types.ts";
 
@@ -144,12 +144,7 @@ class World {
 
   /** Waits until something is so. */
   async until(what: string, isSo: () => boolean): Promise<void> {
-    await within(
-      (async () => {
-        while (!isSo()) await turn();
-      })(),
-      `${what}; ${this.states.join(", ")}`,
-    );
+    await until(isSo, `${what}; ${this.states.join(", ")}`);
   }
 
   /** Waits until so many members are connected. */

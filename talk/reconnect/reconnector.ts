@@ -20,7 +20,7 @@ import {
   type RpcResponse,
   timeLimitOf,
 } from "../../rpc/internal.ts";
-import { checkOption } from "../../check_option.ts";
+import { checkOption, checkSignal } from "../../check_option.ts";
 import { Backoff } from "./backoff.ts";
 import { TalkError } from "../errors.ts";
 import {
@@ -198,11 +198,9 @@ export class Reconnector<C extends Carried = Carried>
     await this.close();
   }
 
-  connected({ signal }: WaitOptions = {}): Promise<Peer<C>> {
-    const peer = this.#usable;
-    return peer === undefined
-      ? this.#waiting.wait(signal)
-      : Promise.resolve(peer);
+  async connected({ signal }: WaitOptions = {}): Promise<Peer<C>> {
+    checkSignal(signal);
+    return this.#usable ?? await this.#waiting.wait(signal);
   }
 
   get #usable(): Peer<C> | undefined {

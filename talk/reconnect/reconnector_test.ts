@@ -25,7 +25,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { rawCall, scriptedPeer } from "../../tests/support/raw_call.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { Reconnector } from "./reconnector.ts";
 
 /** An environment in which the test makes the connections and lets time pass. */
@@ -96,7 +96,7 @@ class World {
   async reach(name: string): Promise<void> {
     await within(
       (async () => {
-        while (this.peer.state.name !== name) await turn();
+        await until(() => this.peer.state.name === name);
       })(),
       name,
     );
@@ -131,7 +131,7 @@ Deno.test("reconnecting peer: a call that was sent rejects and is not sent again
   await using peer = world.peer;
   const call = assertRejects(() => peer.call("never"), MuxError);
   const request = assertRejects(() => peer.request("never"), MuxError);
-  while (world.unanswered < 2) await turn();
+  await until(() => world.unanswered >= 2);
   await world.server.close();
   assertEquals((await call).code, "connection-lost");
   assertEquals((await request).code, "connection-lost");
@@ -153,7 +153,7 @@ Deno.test("reconnecting peer: a call without a connection waits and is sent once
   assertEquals(call.state, "pending");
   world.pass();
   assertEquals((await request).value, "too");
-  while (call.state === "pending") await turn();
+  await until(() => call.state !== "pending");
   assertEquals(call.state, "resolved");
 });
 
@@ -225,7 +225,7 @@ Deno.test("reconnecting peer: delays grow until a connection lasts", async () =>
     await world.reach("waiting");
     const before = world.delays.length;
     world.pass();
-    while (world.peer.state.name === "waiting") await turn();
+    await until(() => world.peer.state.name !== "waiting");
     assertEquals(world.delays.length, before);
   }
   await world.reach("connected");
@@ -256,7 +256,7 @@ Deno.test("reconnecting peer: onConnect finishes before other calls, on every co
     const call = peer.call("echo", [i]).then((value) =>
       log.push(`call ${value}`)
     );
-    while (log.length < 3 * i + 1) await turn();
+    await until(() => log.length >= 3 * i + 1);
     await turn();
     assertEquals(peer.state.name, "connecting");
     register.resolve();
@@ -293,7 +293,7 @@ Deno.test("reconnecting peer: an onConnect that throws is a failed attempt", asy
     await world.reach("waiting");
     await world.server.closed;
     world.pass();
-    while (world.peer.state.name === "waiting") await turn();
+    await until(() => world.peer.state.name !== "waiting");
   }
   await world.reach("connected");
   assertEquals(errors, ["no, 1", "no, 2"]);
@@ -304,7 +304,7 @@ Deno.test("reconnecting peer: a pending onConnect ends with its connection", asy
   const never = Promise.withResolvers<void>();
   const world = new World({ onConnect: () => never.promise });
   await using _ = world.peer;
-  while (world.servers.length === 0) await turn();
+  await until(() => world.servers.length > 0);
   await world.server.close();
   await world.reach("waiting");
   assertEquals(world.states, ["connecting 1", "waiting 2"]);
@@ -352,7 +352,7 @@ Deno.test("reconnecting peer: it gives up after maxAttempts with the last error"
   for (let i = 0; i < 2; i++) {
     await world.reach("waiting");
     world.pass();
-    while (world.peer.state.name === "waiting") await turn();
+    await until(() => world.peer.state.name !== "waiting");
   }
   await world.reach("closed");
   assertStrictEquals(await call, last);
@@ -417,7 +417,7 @@ Deno.test("reconnecting peer: everything that is retried is reported to onState"
   for (const _ of failures) {
     await world.reach("waiting");
     world.pass();
-    while (world.peer.state.name === "waiting") await turn();
+    await until(() => world.peer.state.name !== "waiting");
   }
   await world.reach("connected");
   assertEquals(reported, failures);
@@ -448,7 +448,7 @@ Deno.test("reconnecting peer: close() works in every state", async () => {
 Deno.test("reconnecting peer: close() during onConnect closes the connection", async () => {
   const never = Promise.withResolvers<void>();
   const world = new World({ onConnect: () => never.promise });
-  while (world.servers.length === 0) await turn();
+  await until(() => world.servers.length > 0);
   await within(world.peer.close(), "close()");
   await world.server.closed;
   assertEquals(world.states, ["connecting 1", "closed"]);
@@ -476,7 +476,7 @@ Deno.test("reconnecting peer: close() drains, and its signal ends the wait", asy
   const { peer } = world;
   await peer.connected();
   const call = peer.call("never").catch((error) => error.code);
-  while (world.unanswered === 0) await turn();
+  await until(() => world.unanswered !== 0);
   await assertRejects(() => peer.close({ drainTimeout: NaN }), RangeError);
   assertEquals(peer.state.name, "connected");
   const controller = new AbortController();
@@ -486,7 +486,7 @@ Deno.test("reconnecting peer: close() drains, and its signal ends the wait", asy
   assertEquals(closing.state, "pending");
   controller.abort();
   assertEquals(await call, "session-closed");
-  while (closing.state === "pending") await turn();
+  await until(() => closing.state !== "pending");
   assertEquals(closing.state, "resolved");
 });
 
@@ -905,7 +905,7 @@ Deno.test("dial() with reconnect: where a peer was before, what is no peer is di
   })();
   const isStranger = (error: unknown) =>
     error instanceof MuxError && error.code === "protocol-error";
-  while (!waiting.some(isStranger)) await turn();
+  await until(() => waiting.some(isStranger));
   proxy.close();
   await serving;
   const arrived = Promise.withResolvers<void>();

@@ -1,3 +1,4 @@
+import { rejectedBy } from "../../check_option.ts";
 import { offAbort, onAbort } from "../../abort_listeners.ts";
 import { MuxError } from "../../mux/internal.ts";
 import {
@@ -96,7 +97,8 @@ export class WaitingCalls<T> {
    * @throws {unknown} `signal.reason`, or the reason of {@linkcode end}
    */
   wait(signal: AbortSignal | undefined): Promise<T> {
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    const rejected = rejectedBy(signal);
+    if (rejected !== undefined) return rejected;
     if (this.#end !== undefined) return Promise.reject(this.#end.reason);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const waiter: Waiter<T> = { resolve, reject };

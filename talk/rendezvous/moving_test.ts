@@ -9,7 +9,7 @@ import {
   type Transport,
 } from "../../mux/internal.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
-import { turn } from "../../tests/support/within.ts";
+import { turn, until } from "../../tests/support/within.ts";
 import { beginMoving, MovableSessions, PAUSES } from "./moving.ts";
 
 const ANN = `sha256:${"0a".repeat(32)}`;
@@ -139,12 +139,12 @@ test("beginMoving(): a session moves, and closes the relayed connection", async 
   assertEquals(one.ways(), ["relayed", "relayed"]);
   assertEquals(await ann.call("echo", ["a"]), "a");
   opened.resolve();
-  while (one.events.length === 0) await turn();
+  await until(() => one.events.length > 0);
   assertEquals(await bob.call("echo", ["b"]), "b");
   assertEquals(one.ways(), ["direct", "direct"]);
   assertEquals([one.near.closed, one.far.closed], [true, true]);
   await ann.close();
-  while (one.events.length < 2) await turn();
+  await until(() => one.events.length >= 2);
   assertEquals(one.events, ["moved", "closed"]);
   await bob.closed;
   assertEquals(one.sessions.size, 0);
@@ -167,7 +167,7 @@ test("beginMoving(): an attempt that fails is followed by another, and the sessi
     void sessions.move(far, ANN);
     return near;
   }, [1, 2, 3, 4, 5]);
-  while (one.events.length === 0) await turn();
+  await until(() => one.events.length > 0);
   const [ann] = one.peers;
   assertEquals(await ann.call("echo", ["a"]), "a");
   assertEquals(one.ways(), ["direct", "direct"]);
@@ -180,7 +180,7 @@ test("beginMoving(): without a direct way, the session stays relayed after the l
     attempts++;
     return Promise.resolve(undefined);
   }, [1, 2]);
-  while (attempts < 2) await turn();
+  await until(() => attempts >= 2);
   await turn();
   assertEquals([attempts, one.waited, one.ways()], [
     2,
@@ -222,7 +222,7 @@ for (const side of ["dialing", "listening"] as const) {
     assertEquals((error as Error).cause, lost);
     const there = side === "dialing" ? bob : ann;
     await assertRejects(() => there.closed);
-    while (one.events.length === 0) await turn();
+    await until(() => one.events.length > 0);
     assertEquals([one.events, one.sessions.size], [["closed"], 0]);
   });
 }
@@ -280,7 +280,7 @@ test("MovableSessions: a session that was closed while it moved ends without an 
   await answered.promise;
   const [ann, bob] = one.peers;
   const closing = bob.close();
-  while (one.sessions.size > 0) await turn();
+  await until(() => one.sessions.size === 0);
   go.resolve();
   await ann.closed;
   await closing;
@@ -320,7 +320,7 @@ test("MovableSessions: a session is continued only by the peer that has begun it
     if (fingerprint === EVE) fingerprint = ANN;
     return Promise.resolve(near);
   }, [0, 0]);
-  while (one.events.length === 0) await turn();
+  await until(() => one.events.length > 0);
   assertEquals(refused.length, 1);
   const [ann] = one.peers;
   assertEquals(await ann.call("echo", ["a"]), "a");

@@ -34,7 +34,7 @@ import {
   type TestIdentity,
 } from "../../tests/support/identities.ts";
 import { loopbackCertificate } from "../../tests/support/quic.ts";
-import { turn } from "../../tests/support/within.ts";
+import { until } from "../../tests/support/within.ts";
 import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
 import { loadIdentity, readCertificate } from "./identity.ts";
 import { parsePeerAddress } from "./peer_address.ts";
@@ -287,7 +287,7 @@ test("peer: the name of a peer that was lost is kept for its key", async (t) => 
   const first = connect();
   await register(first, bob);
   await first.close();
-  while (service.stats.names > 0) await turn();
+  await until(() => service.stats.names === 0);
   const other = connect();
   await registerRefused(register(other, mallory), "name-taken");
   now = 999;
@@ -297,7 +297,7 @@ test("peer: the name of a peer that was lost is kept for its key", async (t) => 
   await register(second, bob);
   assertEquals(service.stats.names, 1);
   await second.close();
-  while (service.stats.names > 0) await turn();
+  await until(() => service.stats.names === 0);
   now = 1_998;
   await registerRefused(register(other, mallory), "name-taken");
   now = 1_999;
@@ -312,7 +312,7 @@ test("peer: a name that its peer has given up is free at once", async (t) => {
   t.watch(client);
   const response = await register(client, bob);
   await response.close();
-  while (service.stats.names > 0) await turn();
+  await until(() => service.stats.names === 0);
   const again = await register(client, mallory);
   assertEquals(service.stats.names, 1);
   await again.close();
@@ -350,7 +350,7 @@ test("rendezvousService: kept names give way to registered ones", async (t) => {
     const lost = connect();
     await register(lost, bob, { name });
     await lost.close();
-    while (service.stats.names > 0) await turn();
+    await until(() => service.stats.names === 0);
   }
   const other = connect();
   await registerRefused(register(other, mallory, { name: "b" }), "name-taken");
@@ -496,7 +496,7 @@ test("peer: a relayed session moves to a direct way without losing a byte", asyn
   }
   await Promise.all(calls);
   // The relayed connection has ended, and new bytes do not pass the rendezvous.
-  while (service.stats.relays > 0) await turn();
+  await until(() => service.stats.relays === 0);
   const { relayedBytes } = service.stats;
   assertEquals(await peer.call("echo", [text]), text);
   assertEquals(service.stats.relayedBytes, relayedBytes);

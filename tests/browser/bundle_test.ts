@@ -79,7 +79,7 @@ Deno.test("browser: the core has the size that the README says, at its start and
   const path = new URL("mod.ts", ROOT).href;
   const file = await bundleForBrowsers(path, "--minify");
   const all = await gzipped(["all"], new Map([["all", file]]));
-  await check("all in one file", all, /(\d+) kB\s+in\s+one\s+file/, 130);
+  await check("all in one file", all, /(\d+) kB\s+in\s+one\s+file/, 131);
 });
 
 /** What a page loads that dials `ws:`: the chunks with it, and all there are. */
@@ -126,14 +126,20 @@ Deno.test("browser: a page that dials ws: loads nothing that answers, listens, f
   }
 });
 
-/** Writes the chunks that the core starts with, and no other, and imports it. */
+/**
+ * Writes the chunks that the core starts with, and no other, and imports it.
+ *
+ * @param more the names of chunks that are there as well. Default: none
+ */
 async function withoutParts(
   use: (core: typeof import("../../mod.ts")) => Promise<void>,
+  more?: RegExp,
 ): Promise<void> {
   const chunks = await chunksOf("mod.ts");
   const folder = await Deno.makeTempDir();
+  const others = [...chunks.keys()].filter((name) => more?.test(name));
   try {
-    for (const name of loadedWith(["mod.js"], chunks)) {
+    for (const name of loadedWith(["mod.js", ...others], chunks)) {
       await Deno.writeTextFile(`${folder}/${name}`, chunks.get(name)!);
     }
     await use(await import(`file://${folder}/mod.js`));
@@ -171,3 +177,21 @@ Deno.test("browser: where no more parts can be loaded, errors have a code and sa
     assertEquals(error.code, "protocol-error");
     await Promise.allSettled([writing, right.close(), session.close()]);
   }));
+
+Deno.test("browser: where the parts of a scheme cannot be loaded, errors have a code, say so and are not permanent", () =>
+  withoutParts(async ({ dial, listen, TalkError }) => {
+    for (
+      const [attempt, code] of [
+        [() => dial("ws://127.0.0.1:1"), "dial-failed"],
+        [() => listen("ws://127.0.0.1:0"), "listen-failed"],
+        [() => listen("wt://127.0.0.1:0"), "listen-failed"],
+      ] as const
+    ) {
+      const error = await assertRejects<InstanceType<typeof TalkError>>(
+        attempt,
+        TalkError,
+        "a part of this package cannot be loaded",
+      );
+      assertEquals([error.code, error.permanent], [code, false]);
+    }
+  }, /^scheme-/));

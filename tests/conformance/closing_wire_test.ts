@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { test } from "../support/harness.ts";
 import { adjust, close, data, eof, type Frame, open } from "../support/wire.ts";
-import { turn, watch } from "../support/within.ts";
+import { turn, until, watch } from "../support/within.ts";
 import { scripted } from "./scripted.ts";
 import { assertCode, failure } from "./session_pair.ts";
 
@@ -166,7 +166,7 @@ test("closing on the wire: channel.close() resolves when CLOSE has gone to the t
   assertEquals(closing.state, "pending");
   raw.read();
   assertEquals((await raw.find("close")).recipient, 5);
-  while (closing.state === "pending") await turn();
+  await until(() => closing.state !== "pending");
   assertEquals(closing.state, "resolved");
 });
 

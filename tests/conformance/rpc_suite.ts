@@ -19,7 +19,7 @@ import {
 } from "@qtalk/qtalk";
 import type { Exceptions } from "./behaviour.ts";
 import { type Harness, test } from "../support/harness.ts";
-import { turn, within } from "../support/within.ts";
+import { until, within } from "../support/within.ts";
 
 /** Makes two sessions, each the other's peer. */
 export type MakeSessions = () => [Session, Session];
@@ -137,7 +137,7 @@ const BEHAVIOURS: Record<string, (lab: RpcLab) => Promise<void>> = {
     await client.call("keep", [(n: number) => n + 1]);
     assertEquals([await kept!(1), await kept!(41)], [2, 42]);
     kept!.release();
-    while (client.callbackCount > 0) await turn();
+    await until(() => client.callbackCount === 0);
     await assertRejects(() => kept!(1), RpcError);
   },
 

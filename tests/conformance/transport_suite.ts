@@ -6,7 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Transport } from "../../mux/types.ts";
 import { concat, text, utf8 } from "../support/wire.ts";
-import { turn, watch, within } from "../support/within.ts";
+import { turn, until, watch, within } from "../support/within.ts";
 import { type Behaviour, type Exceptions, registerSuite } from "./behaviour.ts";
 
 /** Two transports, each the other's far end. */
@@ -114,7 +114,7 @@ export function transportBehaviours(): TransportBehaviour[] {
     await turn();
     assertEquals(reading.state, "pending");
     await a.close();
-    while (reading.state === "pending") await turn();
+    await until(() => reading.state !== "pending");
   });
 
   test("close() settles a write under way", async ({ a }) => {
@@ -122,7 +122,7 @@ export function transportBehaviours(): TransportBehaviour[] {
     await turn();
     assertEquals(writing.state, "pending");
     await a.close();
-    while (writing.state === "pending") await turn();
+    await until(() => writing.state !== "pending");
   });
 
   test("close() ends the other end's reading", async ({ a, b }) => {

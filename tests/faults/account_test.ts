@@ -21,7 +21,7 @@ import {
 import { nextPass } from "../../mux/flow/turns.ts";
 import { test } from "../support/harness.ts";
 import { data, eof, open, values } from "../support/wire.ts";
-import { turn, within } from "../support/within.ts";
+import { turn, until, within } from "../support/within.ts";
 
 const MIB = 1024 * 1024;
 /** A text whose encoded value is as large as a value may be. */
@@ -62,7 +62,7 @@ test("account: handlers that wait with large arguments leave those of further ca
   assertEquals(await client.call("small"), 1);
   const finish = async () => {
     for (let done = 0; done < calls.length; done++) {
-      while (waiting.length === 0) await turn();
+      await until(() => waiting.length > 0);
       waiting.shift()!();
     }
   };
@@ -84,7 +84,7 @@ test("account: arguments that arrive together are decoded as there is memory for
   assertLess(held(server).total, 33 * MIB);
   const finish = async () => {
     for (let done = 0; done < calls.length; done++) {
-      while (waiting.length === 0) await turn();
+      await until(() => waiting.length > 0);
       assertLess(held(server).total, 33 * MIB);
       waiting.shift()!();
     }
@@ -155,7 +155,7 @@ test("account: the functions among the arguments of handlers that wait are count
   assertLess(held(server).total, 45 * MIB);
   const finish = async () => {
     for (let done = 0; done < 20; done++) {
-      while (waiting.length === 0) await turn();
+      await until(() => waiting.length > 0);
       waiting.shift()!();
     }
   };
@@ -445,7 +445,7 @@ test("usage.held.headers: a call that is given up while it waits gives its heade
   assertLess(4_000, await settled(() => headersAt(server)));
   abort.abort();
   await assertRejects(() => second, DOMException);
-  while (headersAt(server) >= 4_000) await turn();
+  await until(() => headersAt(server) < 4_000);
   running.resolve();
   assertEquals(await first, "done");
 });
@@ -471,7 +471,7 @@ test("usage.held.headers: small headers of calls are not counted", async (t) => 
   });
   const meta = { token: "x".repeat(500) };
   const calls = [1, 2, 3].map(() => client.call("wait", [], { meta }));
-  while (server.session.usage.slots < 3) await turn();
+  await until(() => server.session.usage.slots >= 3);
   running.resolve();
   await Promise.all(calls);
   assertEquals(counted, 0);
@@ -514,5 +514,5 @@ test("usage.held.headers: calls whose large headers do not fit are busy, nested 
     answer !== "asked" && answer !== busy
   );
   assertEquals(others, []);
-  while (headersAt(server) >= 4_000) await turn();
+  await until(() => headersAt(server) < 4_000);
 });

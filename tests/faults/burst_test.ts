@@ -18,7 +18,7 @@ import {
 } from "@qtalk/qtalk";
 import { test } from "../support/harness.ts";
 import { close, confirm, failure } from "../support/wire.ts";
-import { turn, within } from "../support/within.ts";
+import { turn, until, within } from "../support/within.ts";
 
 /** Makes calls at once; returns how many of them got an answer. */
 async function burst(peer: Peer, count: number): Promise<number> {
@@ -198,11 +198,11 @@ test("maxConcurrentCalls: calls beyond it wait, and run in order", async (t) => 
   });
   const sizes = [1, 2, 3, 4, 5];
   const calls = sizes.map((size) => client.call("x", "x".repeat(size)));
-  while (waiting.length < 2) await turn();
+  await until(() => waiting.length >= 2);
   for (let i = 0; i < 20; i++) await turn();
   assertEquals(order, [1, 2]);
   for (let i = 0; i < sizes.length; i++) {
-    while (waiting.length === 0) await turn();
+    await until(() => waiting.length > 0);
     waiting.shift()!();
   }
   await Promise.all(calls);
@@ -323,10 +323,10 @@ test("nested calls: calls that are nested without end fail instead of waiting fo
   const failed = a.call("down").catch((error) => error);
   let settled = false;
   void failed.then(() => settled = true);
-  while (!settled) {
+  await until(() => settled, "the call to fail", async () => {
     for (let i = 0; i < 20; i++) await turn();
     clock.tick(10_000);
-  }
+  });
   assert(await failed instanceof RemoteError);
 });
 

@@ -9,7 +9,7 @@ import { handlerFrom, type Peer } from "@qtalk/qtalk";
 import { rawSession } from "../../mux/session.ts";
 import { type Harness, type PairOptions, test } from "../support/harness.ts";
 import { data, open } from "../support/wire.ts";
-import { turn, within } from "../support/within.ts";
+import { until, within } from "../support/within.ts";
 
 const KIB = 1024, MIB = 1024 * KIB;
 const LIMITS: PairOptions = {
@@ -111,11 +111,11 @@ test("crowded values: a value that never completes stops others that do not fit 
   half.set(header, 4);
   view.setUint32(4 + header.length, 600 * KIB);
   for (const id of ids) await raw.send(data(id, half));
-  while (account.values.held === 0 || !account.awaited) await turn();
+  await until(() => account.values.held > 0 && account.awaited);
   assertEquals(account.values.held, 600 * KIB);
   // A call that needs little is not held up.
   assertEquals(account.values.canTake(1_000), true);
   await raw.end();
   await peer.closed;
-  while (account.held > 0) await turn();
+  await until(() => account.held === 0);
 });

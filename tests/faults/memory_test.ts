@@ -17,7 +17,7 @@ import { type Harness, test } from "../support/harness.ts";
 import { liveBuffers } from "../support/memory.ts";
 import { loopbackCertificate } from "../support/quic.ts";
 import { concat, data, open } from "../support/wire.ts";
-import { turn, watch, within } from "../support/within.ts";
+import { turn, until, watch, within } from "../support/within.ts";
 import { held, keep, openRaw } from "./kept.ts";
 
 const KIB = 1024, MIB = 1024 * KIB;
@@ -77,7 +77,7 @@ for (const [over, pair] of Object.entries(PAIRS)) {
     const filled = async () => {
       const { initialWindowSize } = DEFAULT_SESSION_OPTIONS;
       // Over QUIC, the streams of other channels may be ahead.
-      while ((kept[0]?.buffered ?? 0) < initialWindowSize) await turn();
+      await until(() => (kept[0]?.buffered ?? 0) >= initialWindowSize);
     };
     await within(filled(), "the window to be full");
     await within(settled(sender), "round trips beside the stuck channel");

@@ -8,7 +8,7 @@ import { dial, handlerFrom, listen, memoryPool } from "@qtalk/qtalk";
 import { assert, assertEquals } from "@std/assert";
 import { test } from "../support/harness.ts";
 import { collectGarbage } from "../support/memory.ts";
-import { turn, within } from "../support/within.ts";
+import { turn, until, within } from "../support/within.ts";
 
 /** Connections, of which each has two files in this process. */
 const COUNT = Math.min(
@@ -84,7 +84,7 @@ for (const whenFull of ["evict", "refuse"] as const) {
     collectGarbage();
     const before = Deno.memoryUsage();
     const first = await crowd(port, COUNT - 1);
-    while (pool.usage.sessions < COUNT) await turn();
+    await until(() => pool.usage.sessions >= COUNT);
     assertEquals(errors, []);
     collectGarbage();
     const after = Deno.memoryUsage();
@@ -97,7 +97,7 @@ for (const whenFull of ["evict", "refuse"] as const) {
     const more = COUNT / 10;
     const second = await crowd(port, more);
     let refused = 0;
-    if (whenFull === "evict") { while (accepted < COUNT + more) await turn(); }
+    if (whenFull === "evict") await until(() => accepted >= COUNT + more);
     else {
       const ends = second.map((conn) =>
         conn.read(new Uint8Array(1)).catch(() => null)

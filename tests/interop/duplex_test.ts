@@ -5,7 +5,7 @@
 import { RemoteError, RpcError } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { assertUsage } from "../support/usage.ts";
-import { turn } from "../support/within.ts";
+import { until } from "../support/within.ts";
 import { duplex, testPair } from "./duplex_pair.ts";
 
 const VALUES: readonly unknown[] = [
@@ -216,10 +216,10 @@ testPair(
   "duplex interop: our calls leave no channel without a call, on which it breaks",
   async ({ ours }) => {
     for (let i = 0; i < 5; i++) assertEquals(await ours.call("echo", i), i);
-    while (ours.session.usage.channels > 0) await turn();
+    await until(() => ours.session.usage.channels === 0);
     // A channel opened ahead of need would be confirmed before this is answered.
     assertEquals(await ours.call("echo", "last"), "last");
-    while (ours.session.usage.channels > 0) await turn();
+    await until(() => ours.session.usage.channels === 0);
     assertUsage(ours.session, { channels: 0, slots: 0 });
   },
 );

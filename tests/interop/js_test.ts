@@ -23,7 +23,7 @@ import { rawAccept } from "../support/raw_call.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { concat, utf8, values } from "../support/wire.ts";
 import { type Harness, test } from "../support/harness.ts";
-import { turn, within } from "../support/within.ts";
+import { until, within } from "../support/within.ts";
 import { JS_CODECS, type JsCodec } from "./js_codecs.ts";
 import { END, type JsChannel, JsPeer } from "./js_peer.ts";
 import { patternStream, verifyPattern } from "./pattern.ts";
@@ -142,7 +142,7 @@ function testPipes(behaviour: string, body: (lab: Lab) => Promise<void>): void {
 
 /** Resolves when all channels are closed both ways, none of them unused. */
 async function settled(client: JsPeer): Promise<void> {
-  while (client.openChannels > 0) await turn();
+  await until(() => client.openChannels === 0);
 }
 
 /** All values up to the end. */
@@ -329,7 +329,7 @@ testPipes(
     assertEquals((await client.call("echo", "behind it")).value, "behind it");
     assertEquals(taken, []);
     channel.close();
-    while (taken.length === 0) await turn();
+    await until(() => taken.length > 0);
     assertEquals(taken, ["aborted"]);
   },
 );

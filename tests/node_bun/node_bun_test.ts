@@ -190,7 +190,7 @@ async function testSockets(
   const place = await certificates();
   const output = await run(program, [...args, place]);
   const lines = output.trim().split("\n");
-  assertEquals(lines.length, 27);
+  assertEquals(lines.length, 28);
   for (const line of lines) {
     const { check, error } = JSON.parse(line) as Record<string, string>;
     await t.step(check!, () => assertEquals(error, undefined));

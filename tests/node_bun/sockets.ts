@@ -13,7 +13,13 @@
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import process from "node:process";
 import {
@@ -163,6 +169,20 @@ const checks: Record<string, () => Promise<void>> = {
       "listen-failed AddrInUse",
     );
     assert(existsSync(path));
+  },
+  async "a closed listener does not remove the socket file of its successor"() {
+    const folder = `${directory}/successor`;
+    mkdirSync(folder);
+    const path = `${folder}/socket`;
+    const first = await listen(`unix:${path}`, { handler });
+    unlinkSync(path);
+    const second = await listen(`unix:${path}`, { handler });
+    await first.close();
+    const peer = await dial(second.addr);
+    assert.equal(await peer.call("upper", ["a"]), "A");
+    await peer.close();
+    await second.close();
+    assert.deepEqual(readdirSync(folder), []);
   },
   async "the socket file of a killed server is replaced"() {
     const path = `${directory}/stale`;

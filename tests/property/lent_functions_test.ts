@@ -15,7 +15,7 @@ import { assertEquals } from "@std/assert";
 import { memoryTransports, qmux } from "../../mux/mod.ts";
 import { test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
-import { turn, within } from "../support/within.ts";
+import { turn, until, within } from "../support/within.ts";
 
 async function* numbers(count: number) {
   for (let i = 0; i < count; i++) yield i;
@@ -118,7 +118,7 @@ function pairOf(handler: ReturnType<typeof handlerFrom>) {
 /** How many functions and streams of a peer stay lent. */
 async function leftAt(owner: Peer): Promise<number> {
   const released = async () => {
-    while (owner.callbackCount > 0) await turn();
+    await until(() => owner.callbackCount === 0);
   };
   await within(released(), "the release of what was lent");
   return owner.callbackCount;

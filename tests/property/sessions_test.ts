@@ -33,7 +33,7 @@ import {
   type Side,
   WireModel,
 } from "../support/wire_model.ts";
-import { turn, within } from "../support/within.ts";
+import { turn, until, within } from "../support/within.ts";
 
 /** The byte at a place of a stream, so that no copy of it has to be kept. */
 function byteAt(salt: number, at: number): number {
@@ -304,7 +304,7 @@ class World {
     const calm = this.links.filter((link) => link.calm);
     const ends = calm.flatMap(({ a, b }) => [a, b]);
     for (const end of ends) end.read(true);
-    while (ends.some((end) => end.received < end.peer.offered)) await turn();
+    await until(() => !ends.some((end) => end.received < end.peer.offered));
     const open = calm.flatMap(({ a, b }) =>
       [["a", a] as const, ["b", b] as const]
         .filter(([, end]) => !end.peer.finished)
@@ -312,11 +312,11 @@ class World {
     const granted = ([side, end]: typeof open[number]) =>
       this.wire.granted(side, end.channel.id);
     // However long the line holds it up: `within` bounds the wait.
-    while (
-      open.some((it) =>
+    await until(() =>
+      !open.some((it) =>
         granted(it) * 2 <= this.wire.initialWindow(it[0], it[1].channel.id)
       )
-    ) await turn();
+    );
     for (const it of open) {
       const [side, { channel }] = it;
       assertLessOrEqual(granted(it), this.options[side].maxWindowSize);

@@ -5,7 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { test } from "../support/harness.ts";
 import { loopbackCertificate } from "../support/quic.ts";
 import { forSeeds, type Random } from "../support/random.ts";
-import { turn } from "../support/within.ts";
+import { until } from "../support/within.ts";
 import { CuttingRelay, type PlannedCut } from "./cutting_relay.ts";
 import { CUTS } from "./line.ts";
 import { runDialed, runWithoutCuts, sizeOf } from "./random_session.ts";
@@ -108,7 +108,7 @@ test("resume: over tcp:, tls: and wss:, and from one to another, random sessions
     }
     cuts += planned.cuts();
   });
-  while (resume.sessions > 0) await turn();
+  await until(() => resume.sessions === 0);
   assertEquals(resume.detached, 0);
   // The test is no test if nothing is cut.
   if (Deno.env.get("QTALK_SEED") === undefined) assert(cuts > 1, String(cuts));

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { test } from "../support/harness.ts";
 import { loopbackCertificate } from "../support/quic.ts";
 import { forSeeds } from "../support/random.ts";
-import { turn } from "../support/within.ts";
+import { until } from "../support/within.ts";
 import { DatagramRelay } from "./datagram_relay.ts";
 import { runDialed, runWithoutCuts } from "./random_session.ts";
 import { Relay } from "./relay.ts";
@@ -74,7 +74,7 @@ test("resume: over wt:, and from there to tcp: and back, random sessions carry w
       for (const relay of relays) relay[Symbol.dispose]();
     }
   });
-  while (resume.sessions > 0) await turn();
+  await until(() => resume.sessions === 0);
   assertEquals(resume.detached, 0);
   // The test is no test if nothing is cut.
   if (Deno.env.get("QTALK_SEED") === undefined) assert(cuts > 1, String(cuts));

@@ -1,10 +1,15 @@
-export { turn } from "./turn.ts";
+import { turn } from "./turn.ts";
+
+export { turn };
 
 /** The runtime's own, whatever a fake clock puts in their place later. */
 const { setTimeout, clearTimeout } = globalThis;
+const now = performance.now.bind(performance);
 
 /** Milliseconds after which a test that waits has failed: far beyond need. */
 const PATIENCE = 20_000;
+/** The same for {@linkcode until}, which may wait for many things one after another. */
+const LONG_PATIENCE = 60_000;
 
 /**
  * Waits for a promise, and fails with what was waited for if it does not
@@ -26,6 +31,33 @@ export async function within<T>(
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/**
+ * Lets everything that is ready run, again and again, until something holds; fails
+ * if it never does. A bare loop would keep the test, and all that come after it, for
+ * ever. As with {@linkcode within}, nothing passes because of the time.
+ *
+ * @param holds whether what the test waits for has come
+ * @param what it, for the error. Default: the text of the function
+ * @param step what is done meanwhile. Default: {@linkcode turn}
+ */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what = String(holds),
+  step: () => PromiseLike<unknown> = turn,
+  patience = LONG_PATIENCE,
+): Promise<void> {
+  const end = now() + patience;
+  for (;;) {
+    const answer = holds();
+    // One that is there already costs no turn of the microtask queue.
+    if (typeof answer === "boolean" ? answer : await answer) return;
+    if (now() > end) {
+      throw new Error(`Still waiting after ${patience} ms: ${what}`);
+    }
+    await step();
   }
 }
 

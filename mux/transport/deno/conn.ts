@@ -186,15 +186,22 @@ export function prepared<C extends ConnLike>(
   }
 }
 
-/** Makes a listener; `describe` formats an address. */
+/**
+ * Makes a listener.
+ *
+ * @param describe formats an address
+ * @param prepare called for a connection
+ * @param addr the address of the listener. Default: what the runtime says it is
+ */
 export function connListener<A>(
   listener: ListenerLike<A>,
   describe: (addr: A) => string,
   prepare: (conn: AcceptedConn<A>) => void = () => {},
+  addr = describe(listener.addr),
 ): TransportListener {
   let closed = false;
   return {
-    addr: describe(listener.addr),
+    addr,
     async accept() {
       if (closed) return null;
       try {
@@ -235,14 +242,12 @@ export const tcp = {
     }
     const place = parseHostPort("tcp", rest);
     const listener = Deno.listen({ ...place, ...(reusePort && { reusePort }) });
-    return {
-      ...connListener(
-        listener,
-        (addr) => hostPort("tcp", addr),
-        (conn) => disableDelay(conn as Deno.TcpConn),
-      ),
-      addr: boundAddress("tcp", place.hostname, listener.addr),
-    };
+    return connListener(
+      listener,
+      (addr) => hostPort("tcp", addr),
+      (conn) => disableDelay(conn as Deno.TcpConn),
+      boundAddress("tcp", place.hostname, listener.addr),
+    );
   },
 } satisfies Scheme;
 

@@ -6,7 +6,7 @@ import {
 } from "@std/assert";
 import { connListener, connTransport } from "./conn.ts";
 import { testTransport } from "../../../tests/conformance/transport_suite.ts";
-import { turn } from "../../../tests/support/within.ts";
+import { until } from "../../../tests/support/within.ts";
 import { loadScheme } from "../schemes.ts";
 import type { KeptTransport } from "../types.ts";
 
@@ -294,7 +294,7 @@ Deno.test("tcp: keepalive cannot be set while a write waits, and is set later", 
   // More than the system buffers, as the other end reads nothing yet.
   const size = 64 * 1024 * 1024;
   const writing = transport.write(new Uint8Array(size));
-  while (keepAlive.start!()) await turn();
+  await until(() => !keepAlive.start!());
   for (let read = 0; read < size;) read += (await far.read())!.length;
   await writing;
   assertEquals(keepAlive.start!(), true);

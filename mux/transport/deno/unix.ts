@@ -3,7 +3,7 @@ import { untilAborted } from "../../../time_limit.ts";
 import { parsePath } from "../address_forms.ts";
 import { connListener, connTransport } from "./conn.ts";
 import { beforeProcessEnds } from "./process_end.ts";
-import { fileAt, isSameFile, replaceSocket } from "../socket_file.ts";
+import { ownFile, replaceSocket } from "../socket_file.ts";
 import type { Transport } from "../../types.ts";
 import type { Scheme, TransportListener } from "../types.ts";
 
@@ -34,22 +34,11 @@ function listenAt(path: string): TransportListener {
   const listener = Deno.listen({ transport: "unix", path });
   const accepting = connListener(listener, () => `unix:${path}`);
   if (!hasFile(path)) return accepting;
-  const file = fileAt(path);
-  /** Removes the file, but not one of another listener. */
-  const remove = () => {
-    const now = fileAt(path);
-    if (file === undefined || now === undefined || !isSameFile(file, now)) {
-      return;
-    }
-    try {
-      Deno.removeSync(path);
-    } catch {
-      // Another process has removed it just now, or it may not be removed.
-    }
-  };
-  const forget = beforeProcessEnds(remove);
+  const file = ownFile(path);
+  const forget = beforeProcessEnds(() => file.remove());
   let pending = 0;
-  let closed = false;
+  /** Called when Deno has closed the socket. */
+  let cleanUp: (() => void) | undefined;
   return {
     ...accepting,
     async accept() {
@@ -61,15 +50,19 @@ function listenAt(path: string): TransportListener {
         // Deno closes the socket when no call waits for a client any more, and
         // then removes whatever has the name of the file. Until then, no other
         // listener may take the path.
-        if (closed && pending === 0) remove();
+        if (pending === 0) cleanUp?.();
       }
     },
     close() {
-      if (closed) return;
-      closed = true;
+      if (cleanUp !== undefined) return;
+      const giveBack = file.keepOther();
+      cleanUp = () => {
+        giveBack();
+        file.remove();
+      };
       accepting.close();
       forget();
-      if (pending === 0) remove();
+      if (pending === 0) cleanUp();
     },
   };
 }

@@ -79,6 +79,25 @@ Deno.test("unix: a second close() does not remove the file of the next listener"
   });
 });
 
+Deno.test("unix: close() does not remove the file of a listener that has replaced the first one", async () => {
+  await withPath(async (path) => {
+    for (const accepts of [false, true]) {
+      const first = await unix.listen(path);
+      const accepting = accepts ? first.accept() : undefined;
+      await Deno.remove(path);
+      const second = await unix.listen(path);
+      first.close();
+      assertEquals(await accepting ?? null, null);
+      const transport = await unix.connect(path, signal);
+      await (await second.accept())!.transport.close();
+      await transport.close();
+      second.close();
+      const folder = path.slice(0, path.lastIndexOf("/"));
+      assertEquals([...Deno.readDirSync(folder)], [], "nothing is left");
+    }
+  });
+});
+
 Deno.test("unix: listen() does not remove an existing file", async () => {
   await withPath(async (path) => {
     await Deno.writeTextFile(path, "precious");

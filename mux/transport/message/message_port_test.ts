@@ -2,7 +2,7 @@ import { handlerFrom, Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { testTransport } from "../../../tests/conformance/transport_suite.ts";
 import { open, parseFrames, text, utf8 } from "../../../tests/support/wire.ts";
-import { turn, watch, within } from "../../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../../tests/support/within.ts";
 import { FakeTime } from "../../../tests/support/fake_time.ts";
 import { collectGarbage } from "../../../tests/support/memory.ts";
 import { MuxError } from "../../errors.ts";
@@ -221,9 +221,9 @@ for (const takesText of [false, true]) {
     }
     assertEquals(written, Math.floor(MAX_IN_FLIGHT / 257));
     lab.say("taken", { size: 257 * 100 });
-    while (written < last + 100) await turn();
+    await until(() => written >= last + 100);
     lab.say("gone");
-    while (writing.state === "pending") await turn();
+    await until(() => writing.state !== "pending");
     assertEquals(`${writing.reason}`, "Error: the peer closed the transport");
   });
 }
@@ -256,7 +256,7 @@ Deno.test("messagePortTransport: reports what was read in batches", async () => 
   // A quarter of what may be in flight is 209 messages.
   assertEquals(await lab.hear(), { qtalk: "taken", size: 209 * 1_256 });
   lab.say("end");
-  while (reading.state === "pending") await turn();
+  await until(() => reading.state !== "pending");
 });
 
 const HOSTILE: Record<string, [(lab: Lab) => void, string]> = {

@@ -13,7 +13,7 @@ import {
 } from "../address_forms.ts";
 import {
   type FileInfo,
-  isSameFile,
+  ownFile,
   replaceSocket,
   type SocketSystem,
 } from "../socket_file.ts";
@@ -81,6 +81,7 @@ interface FsModule {
     birthtime: Date;
   };
   unlinkSync(path: string): void;
+  linkSync(path: string, name: string): void;
 }
 
 /** Where a socket connects to. */
@@ -337,28 +338,18 @@ async function listenAtPath(
     throw scheme === "unix" ? bindError(error, path) : error;
   });
   if (scheme === "pipe" || path.startsWith("\0")) return listener;
-  const { fileAt, remove } = system();
-  const file = fileAt(path);
-  const clean = () => {
-    const now = fileAt(path);
-    if (file === undefined || now === undefined || !isSameFile(file, now)) {
-      return;
-    }
-    try {
-      remove(path);
-    } catch {
-      // Another process has removed it just now, or it may not be removed.
-    }
-  };
-  const forget = beforeNodeEnds(clean);
+  const file = ownFile(path, system());
+  const forget = beforeNodeEnds(() => file.remove());
   return {
     addr: listener.addr,
     accept: () => listener.accept(),
     close() {
       forget();
+      const giveBack = file.keepOther();
       listener.close();
+      giveBack();
       // Node does so itself, and Bun does not.
-      clean();
+      file.remove();
     },
   };
 }
@@ -398,6 +389,7 @@ function system(): SocketSystem {
       }
     },
     remove: (path) => fs.unlinkSync(path),
+    link: (path, name) => fs.linkSync(path, name),
     async probe(path) {
       const socket = await connectSocket(
         { path },

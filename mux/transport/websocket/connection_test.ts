@@ -16,7 +16,7 @@ import {
   text,
   utf8,
 } from "../../../tests/support/wire.ts";
-import { turn, watch, within } from "../../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../../tests/support/within.ts";
 import { MuxError } from "../../errors.ts";
 import { qmux } from "../../session.ts";
 import type { Transport } from "../../types.ts";
@@ -248,7 +248,7 @@ Deno.test("webSocketClient: close() does not wait for the server", () =>
   withClient(async ({ client }) => {
     const reading = watch(readAll(client));
     await client.close();
-    while (reading.state === "pending") await turn();
+    await until(() => reading.state !== "pending");
     assertEquals(reading.state, "resolved");
     await client.close();
   }));
@@ -430,7 +430,7 @@ test("webSocketServer: close() sends CLOSE and waits for the client's", async ()
   await turn();
   assertEquals(closing.state, "pending");
   client.send(clientFrame(Opcode.CLOSE, closePayload(1000)));
-  while (closing.state === "pending") await turn();
+  await until(() => closing.state !== "pending");
   assertEquals(await client.frame(), undefined);
   assertEquals(await server.read(), null);
 });
@@ -448,7 +448,7 @@ test("webSocketServer: close() waits a second at most, also for a client that se
   for (let i = 0; i < 20; i++) await turn();
   assertEquals(closing.state, "pending");
   time.tick(1_000);
-  while (closing.state === "pending") await turn();
+  await until(() => closing.state !== "pending");
   await assertRejects(() => sending);
 });
 
@@ -473,7 +473,7 @@ test("webSocketServer: abort() does not wait for a client that reads nothing", a
   assertEquals(writing.state, "pending");
   (server as AbortableTransport).abort!();
   await within(closing, "close()");
-  while (writing.state === "pending") await turn();
+  await until(() => writing.state !== "pending");
   await far.close();
 });
 
@@ -563,7 +563,7 @@ test("webSocketServer: frames that read() does not show are signs of life", asyn
   const reading = server.read();
   const before = server.keepAlive.signs;
   await far.write(clientFrame(Opcode.PONG));
-  while (server.keepAlive.signs === before) await turn();
+  await until(() => server.keepAlive.signs !== before);
   client.send(clientFrame(Opcode.BINARY, "x"));
   assertEquals(text((await reading)!), "x");
   await client.end();

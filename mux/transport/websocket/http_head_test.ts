@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { forSeeds } from "../../../tests/support/random.ts";
 import { text, utf8 } from "../../../tests/support/wire.ts";
-import { watch } from "../../../tests/support/within.ts";
+import { until, watch } from "../../../tests/support/within.ts";
 import type { Transport } from "../../types.ts";
 import { listOf, MAX_HEAD_SIZE, parseHeaders, readHead } from "./http_head.ts";
 
@@ -68,7 +68,7 @@ Deno.test("readHead: gives up on a head without an end once it is too large", as
     read: () => Promise.resolve(utf8(`x${reads++}`)),
   };
   const reading = watch(readHead(endless));
-  while (reading.state === "pending") await Promise.resolve();
+  await until(() => reading.state !== "pending");
   assertEquals(await readHead(endless), "too-large");
 });
 

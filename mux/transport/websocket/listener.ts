@@ -2,6 +2,7 @@ import "../../internal.ts"; // Keeps bundles in few chunks.
 import { timeLimit } from "../../../time_limit.ts";
 import { hostPort } from "../address_forms.ts";
 import { Handshakes } from "../handshakes.ts";
+import { loadTransport } from "../load_transport.ts";
 import { PendingAccepts } from "../pending_accepts.ts";
 import type {
   Accepted,
@@ -51,14 +52,14 @@ async function listenWithTls(
   tls: TlsListenOptions | undefined,
   handshake: HandshakeLimit | undefined,
 ): Promise<TransportListener> {
-  const { listenTls } = await import("../node/tls.ts");
+  const { listenTls } = await loadTransport(import("../node/tls.ts"));
   return await listenTls({ host, ...place }, "tcp", HTTP, tls, handshake);
 }
 
 async function loadTcp(): Promise<Scheme> {
   return "Deno" in globalThis
-    ? (await import("../deno/conn.ts")).tcp
-    : (await import("../node/sockets.ts")).nodeTcp;
+    ? (await loadTransport(import("../deno/conn.ts"))).tcp
+    : (await loadTransport(import("../node/sockets.ts"))).nodeTcp;
 }
 
 /**

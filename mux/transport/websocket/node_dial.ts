@@ -1,5 +1,6 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
+import { loadTransport } from "../load_transport.ts";
 import { connectSocket, socketTransport } from "../node/sockets.ts";
 import type { TlsDialOptions } from "../types.ts";
 import {
@@ -27,7 +28,7 @@ export async function dialOverSocket(
     const socket = await connectSocket(place, signal);
     return await upgraded(socketTransport(socket), request, signal);
   }
-  const { connectTls } = await import("../node/tls.ts");
+  const { connectTls } = await loadTransport(import("../node/tls.ts"));
   const inner = await connectTls(place, tls, signal, HTTP);
   return await upgraded(inner, request, signal);
 }

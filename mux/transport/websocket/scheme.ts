@@ -3,6 +3,7 @@ import { orAborted } from "../../../time_limit.ts";
 import type { Transport } from "../../types.ts";
 import type { Scheme, TransportListener } from "../types.ts";
 import { portZero } from "../../errors.ts";
+import { loadTransport } from "../load_transport.ts";
 import { builtinModule } from "../node/builtin.ts";
 import {
   closingError,
@@ -34,7 +35,9 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
         if (name === "wss" && tls !== undefined) throw tlsWithoutEffect();
         return await dialNative(request, signal);
       }
-      const { dialOverSocket } = await import("./node_dial.ts");
+      const { dialOverSocket } = await loadTransport(
+        import("./node_dial.ts"),
+      );
       return await dialOverSocket(request, signal, tls);
     },
     listen(rest, options = {}, handshake) {
@@ -53,7 +56,7 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
 async function listenOnFirstUse(
   ...args: Parameters<typeof import("./listener.ts")["listenOverSockets"]>
 ): Promise<TransportListener> {
-  const { listenOverSockets } = await import("./listener.ts");
+  const { listenOverSockets } = await loadTransport(import("./listener.ts"));
   return await listenOverSockets(...args);
 }
 
@@ -69,7 +72,9 @@ async function dialInDeno(
   // Loaded while the connection is made; that it may fail is noticed when it is used.
   const upgrading = import("./upgraded.ts");
   upgrading.catch(() => {});
-  const { connectTo, isRefusedByRuntime } = await import("./deno_dial.ts");
+  const { connectTo, isRefusedByRuntime } = await loadTransport(
+    import("./deno_dial.ts"),
+  );
   let connection: Transport;
   try {
     connection = await connectTo(request.url, signal);
@@ -80,7 +85,7 @@ async function dialInDeno(
     onFallback?.(error);
     return await dialNative(request, signal);
   }
-  const { upgraded } = await upgrading;
+  const { upgraded } = await loadTransport(upgrading);
   return await upgraded(connection, request, signal);
 }
 
@@ -154,7 +159,7 @@ async function withHeaders(
   headers: HeadersInit,
   protocols: readonly string[],
 ): Promise<WebSocket> {
-  const { checkedHeaders } = await import("./handshake.ts");
+  const { checkedHeaders } = await loadTransport(import("./handshake.ts"));
   return new (WebSocket as unknown as HeadedWebSocket)(url, {
     headers: checkedHeaders(headers),
     protocols: [...protocols],

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { testTransport } from "../../../tests/conformance/transport_suite.ts";
-import { turn, watch } from "../../../tests/support/within.ts";
+import { until, watch } from "../../../tests/support/within.ts";
 import { TlsError } from "../../errors.ts";
 import { dialNative, webSocketScheme } from "./scheme.ts";
 
@@ -148,7 +148,7 @@ Deno.test("webSocketScheme: an abort while the server is silent rejects and clos
   assert(await conn.read(new Uint8Array(1_000)) !== null);
   assertEquals(watched.state, "pending");
   controller.abort("enough");
-  while (watched.state === "pending") await turn();
+  await until(() => watched.state !== "pending");
   // The caller replaces the error by the signal's reason: see talk/dial.ts.
   assertEquals(watched.state, "rejected");
   assertEquals(await conn.read(new Uint8Array(1)), null);

@@ -6,7 +6,7 @@ import {
 } from "@std/assert";
 import { FakeTime } from "../../../tests/support/fake_time.ts";
 import { text, utf8 } from "../../../tests/support/wire.ts";
-import { turn, watch } from "../../../tests/support/within.ts";
+import { turn, until, watch } from "../../../tests/support/within.ts";
 import { MuxError } from "../../errors.ts";
 import {
   MAX_BUFFERED,
@@ -82,10 +82,10 @@ Deno.test("webSocketTransport: write() sends one message, or several if it is la
   await transport.write(utf8("small"));
   socket.bufferedAmount = 0;
   const writing = transport.write(new Uint8Array(2 * MAX_MESSAGE + 1));
-  while (socket.sent.length < 4) {
+  await until(() => socket.sent.length >= 4, "four messages", () => {
     socket.bufferedAmount = 0;
-    await turn();
-  }
+    return turn();
+  });
   await writing;
   assertEquals(
     socket.sent.map(({ length }) => length),

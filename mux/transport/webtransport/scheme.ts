@@ -1,5 +1,6 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import { portZero } from "../../errors.ts";
+import { loadTransport } from "../load_transport.ts";
 import type { Scheme } from "../types.ts";
 import { dialWebTransport } from "./dial.ts";
 
@@ -12,7 +13,7 @@ export const webTransport: Scheme = {
   },
   async listen(rest, options = {}, handshake) {
     const url = parse(rest);
-    const { listenWebTransport } = await import("./listen.ts");
+    const { listenWebTransport } = await loadTransport(import("./listen.ts"));
     return listenWebTransport(url, options, handshake);
   },
 };

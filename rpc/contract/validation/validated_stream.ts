@@ -4,7 +4,7 @@
  * @module
  */
 import { iterable } from "../../wire/received_stream.ts";
-import type { ValueSource } from "../../wire/value_source.ts";
+import { checkResult, type ValueSource } from "../../wire/value_source.ts";
 import type { Eventual, Validated } from "./validate.ts";
 import type { ValidationIssue } from "./validation_error.ts";
 
@@ -62,9 +62,9 @@ export class ValidatedSource {
     const next = this.#first ?? this.#source.next();
     this.#first = undefined;
     const { failure } = this.#check;
-    if (failure === undefined) return await next;
+    if (failure === undefined) return checkResult(await next);
     try {
-      return await next;
+      return checkResult(await next);
     } catch (error) {
       throw await failure(error);
     }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type Harness, test } from "../../../tests/support/harness.ts";
 import { turn } from "../../../tests/support/turn.ts";
-import { within } from "../../../tests/support/within.ts";
+import { until, within } from "../../../tests/support/within.ts";
 import { memoryTransports, type Transport } from "../../../mux/mod.ts";
 import { RemoteError, type RpcResponse } from "../../../rpc/mod.ts";
 import type { Peer } from "../../../talk/mod.ts";
@@ -188,22 +188,13 @@ async function readAll(transport: Transport): Promise<string> {
   }
 }
 
-/** Waits until something holds. */
-async function until(what: string, holds: () => boolean): Promise<void> {
-  for (let i = 0; i < 1_000; i++) {
-    if (holds()) return;
-    await turn();
-  }
-  throw new Error(`It never came to this: ${what}`);
-}
-
 test("TunnelService: a connection that comes while the publisher is away waits for it", async (t) => {
   const world = new World();
   const first = world.publisher(t);
   const { port } = await first.publish();
   assertEquals(await echo(world.connect(port)), "hello");
   await first.peer.close();
-  await until("lost", () => world.note(/^lost: /));
+  await until(() => world.note(/^lost: /), "lost");
   const waiting = world.connect(port);
   const read = echo(waiting);
   const second = world.publisher(t);
@@ -220,7 +211,7 @@ test("TunnelService: a connection that its publisher did not answer goes to the 
   first.answer = "never";
   const { port } = await first.publish();
   const read = echo(world.connect(port));
-  await until("the call", () => first.connections === 1);
+  await until(() => first.connections === 1, "the call");
   await first.peer.close();
   const second = world.publisher(t);
   await second.publish();
@@ -233,7 +224,7 @@ test("TunnelService: more connections than maxWaiting are refused, and that is s
   const first = world.publisher(t);
   const { port } = await first.publish();
   await first.peer.close();
-  await until("lost", () => world.note(/^lost: /));
+  await until(() => world.note(/^lost: /), "lost");
   const waiting = [world.connect(port), world.connect(port)];
   await turn();
   for (let i = 0; i < 3; i++) {
@@ -251,7 +242,7 @@ test("TunnelService: a connection waits no longer than waitTime, and a port is k
   const first = world.publisher(t);
   const { port } = await first.publish();
   await first.peer.close();
-  await until("lost", () => world.note(/^lost: /));
+  await until(() => world.note(/^lost: /), "lost");
   const waiting = world.connect(port);
   await turn();
   time.tick(1_000);
@@ -262,7 +253,7 @@ test("TunnelService: a connection waits no longer than waitTime, and a port is k
   assert(world.open.has(port));
   time.tick(1);
   assert(!world.open.has(port));
-  await until("said", () => world.note(/^closed: .* did not come back$/));
+  await until(() => world.note(/^closed: .* did not come back$/), "said");
 });
 
 test("TunnelService: a publisher that is released closes its port at once", async (t) => {
@@ -273,7 +264,7 @@ test("TunnelService: a publisher that is released closes its port at once", asyn
   assert(!world.open.has(port));
   assertEquals(await response.receive(), undefined);
   await response.close();
-  await until("closed", () => world.note(/^closed: /));
+  await until(() => world.note(/^closed: /), "closed");
 });
 
 test("TunnelService: a publisher that connects again replaces its own session at once", async (t) => {
@@ -307,7 +298,7 @@ test("TunnelService: another process replaces a publisher that does not answer, 
   before.asked = 0;
   const time = t.time();
   const published = other.publish({ process: OTHER_PROCESS });
-  await until("the question", () => before.asked > 0);
+  await until(() => before.asked > 0, "the question");
   time.tick(1_000);
   assertEquals((await published).port, port);
   await within(before.peer.closed, "the end of the dead one");
@@ -466,7 +457,7 @@ test("TunnelService: while the target is down, connections are refused and the p
   const { port } = await publisher.publish({
     health: { ok: false, reason: "Connection refused\u0007" },
   });
-  await until("told", () => world.note(/^target is down/));
+  await until(() => world.note(/^target is down/), "told");
   assertMatch(world.notes[1]!, /\(web\): Connection refused\\u0007$/);
   assertEquals(await readAll(world.connect(port)), "");
   await health(true);
@@ -488,8 +479,8 @@ test("TunnelService: a connection that the target refuses is closed, and that is
   const { port } = await publisher.publish();
   assertEquals(await readAll(world.connect(port)), "");
   await until(
-    "printed",
     () => world.note(/^error: remote: the target is down/),
+    "printed",
   );
   world.service.close();
 });
@@ -503,10 +494,10 @@ test("TunnelService: a port goes on when accepting has failed for a while", asyn
   for (let i = 0; i < 5; i++) fail(new Error("Too many open files"));
   let text = "";
   void echo(world.connect(port)).then((read) => text = read);
-  await until("the connection was passed on", () => {
+  await until(() => {
     time.tick(200);
     return text !== "";
-  });
+  }, "the connection was passed on");
   assertEquals(text, "hello");
   const said = world.notes.filter((note) => /Too many open files/.test(note));
   assertEquals(said.length, 1);
