@@ -145,6 +145,83 @@ Deno.test("error texts: an AggregateError that contains itself has a text", asyn
   assertMatch((await thrown(error)).text, /^round: round: /);
 });
 
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+function failing(): never {
+  throw new Error("a trap");
+}
+
+/** What throws when it is looked at, and the texts that callers get. */
+const ILLEGIBLE: [what: string, value: unknown, text: string][] = [
+  ["a revoked proxy", revoked(), "error without a text"],
+  [
+    "a proxy without a class",
+    new Proxy({}, { getPrototypeOf: failing }),
+    "error without a text",
+  ],
+  [
+    "an Error whose properties throw",
+    new Proxy(new Error(), { get: failing }),
+    "error without a text",
+  ],
+  [
+    "an Error with such a cause",
+    new Error("text", { cause: revoked() }),
+    "text",
+  ],
+  [
+    "an Error with such a cause of its cause",
+    new Error("text", { cause: new Error("", { cause: revoked() }) }),
+    "text",
+  ],
+];
+
+for (const [what, value, text] of ILLEGIBLE) {
+  Deno.test(`error texts: ${what} is answered and reported, however it is thrown`, async () => {
+    const reported: unknown[] = [];
+    const onError = (error: unknown) => reported.push(error);
+    const [client, server] = memoryPair({}, { onError });
+    await using _ = client;
+    const fail = () => {
+      throw value;
+    };
+    server.handle("at once", fail);
+    server.handle("later", async () => {
+      await undefined;
+      throw value;
+    });
+    server.handle(
+      "stream",
+      handlerFrom(async function* () {
+        yield 1;
+        await undefined;
+        throw value;
+      }),
+    );
+    server.handle("around", handlerFrom(fail));
+    server.use("around", async (_call, next) => await next());
+    const ways = ["at once", "later", "stream", "around"];
+    for (const way of ways) {
+      const call = async () => {
+        for await (const _ of await client.request(way));
+      };
+      const { text: sent } = await assertRejects(call, RemoteError);
+      assertEquals(sent, text, way);
+    }
+    assertEquals(server.stats.calls.answering, 0);
+    assertEquals(reported.map((error) => error instanceof Error), [
+      true,
+      true,
+      true,
+      true,
+    ]);
+  });
+}
+
 Deno.test("errorText(): a text that is cut ends in a whole character", () => {
   for (const before of [MAX_ERROR_TEXT - 1, MAX_ERROR_TEXT - 2]) {
     const text = errorText("x".repeat(before) + "🦕🦕");

@@ -24,6 +24,7 @@ import type {
   CallOptions,
   Handler,
 } from "../types.ts";
+import { legible } from "../wire/error_header.ts";
 import { type Metadata, NO_META, traceIn } from "../wire/metadata.ts";
 import { ValueIterator } from "../wire/value_iterator.ts";
 import { absent, ValueReceiver } from "../wire/value_receiver.ts";
@@ -262,7 +263,8 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     return new ValueIterator(() => this.receive(), () => {});
   }
 
-  report(error: unknown, answers: boolean): void {
+  report(thrown: unknown, answers: boolean): void {
+    const error = legible(thrown);
     const isForCaller = error instanceof CallError ||
       error instanceof RemoteError;
     // A caller that has left in the middle has no use for it.
