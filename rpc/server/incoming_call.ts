@@ -16,6 +16,7 @@ import { printableText } from "../../printable_text.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
 import { answering } from "../handler/answering.ts";
+import { READING_TIME } from "../handler/respond_with.ts";
 import type { SessionState } from "../session_state.ts";
 import type {
   Call,
@@ -42,12 +43,6 @@ import {
 import type { RpcResponse } from "../client/response.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
-
-/**
- * Milliseconds for which a handler may go on to read the arguments of a call that
- * its caller has given up.
- */
-const READING_TIME = 10_000;
 
 /** How deep the causes of an error are searched for the reason of an ending. */
 const MAX_CAUSES = 8;
@@ -328,10 +323,26 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       const isRead = this.#isRead;
       if (this.#channel.inUse && !isRead) return;
       if (!isRead) this.#giveUp();
-      else if (this.#channel.buffered > 0) {
-        this.cancelLimit = timeLimit(READING_TIME, () => this.#giveUp());
-      }
-    } else if (state === "continued" && this.#finished) this.#dropIfUnused();
+      else this.#limitReading(() => this.#giveUp());
+    } else if (state === "continued") {
+      if (this.#finished) this.#dropIfUnused();
+      this.#limitReading(() => this.#dropCut());
+    }
+  }
+
+  /** Calls back unless what has arrived is read within a while. */
+  #limitReading(expire: () => void): void {
+    if (this.#channel.buffered === 0) return;
+    this.cancelLimit = timeLimit(READING_TIME, expire);
+    this.#channel.whenDrained(this.cancelLimit);
+  }
+
+  /** Drops what was not read, unless the caller has ended it: then it is complete. */
+  #dropCut(): void {
+    const { failure } = this.#channel;
+    if (failure === undefined) return;
+    this.#channel.fail(failure);
+    this.#reader.release();
   }
 
   /** This side has given up the call that this one is a part of. */
@@ -353,7 +364,9 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     this.cancelLimit?.();
     this.releaseHeader?.();
     this.#finished = true;
-    if (this.#channel.peerClosed) this.#dropIfUnused();
+    if (!this.#channel.peerClosed) return;
+    this.#dropIfUnused();
+    this.#limitReading(() => this.#dropCut());
   }
 
   /** A program may read on when its handler has finished, if it has begun to. */

@@ -1,4 +1,9 @@
-import { type Handler, memoryPair, type PeerOptions } from "@qtalk/qtalk";
+import {
+  type Channel,
+  type Handler,
+  memoryPair,
+  type PeerOptions,
+} from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
 import { msgpack } from "../../codec/msgpack/msgpack.ts";
@@ -153,6 +158,73 @@ Deno.test("Server: a handler that never answers does not affect other calls", as
   const error = await assertRejects(() => never, RpcError);
   assertEquals(error.code, "timeout");
   assertEquals(await client.call("other"), "fine");
+});
+
+/** A byte stream of which the handler reads one byte, and then nothing. */
+async function halfRead() {
+  const channels = Promise.withResolvers<Channel>();
+  const [client, server] = memoryPair({}, {
+    handler: async (call, respond) => {
+      await call.receive();
+      channels.resolve(await respond.continue());
+      await new Promise(() => {});
+    },
+  });
+  const response = await client.request("x");
+  const writer = response.channel!.writable.getWriter();
+  const reader = (await channels.promise).readable.getReader();
+  await writer.write(utf8("1"));
+  await within(reader.read(), "a byte");
+  await writer.write(new Uint8Array(20_000));
+  await writer.write(new Uint8Array(20_000));
+  const arrived = async () => {
+    while (server.stats.bytes.received < 40_000) await turn();
+  };
+  await within(arrived(), "the bytes");
+  return { client, server, writer, reader, response };
+}
+
+Deno.test("Server: bytes that the caller has cut off are dropped if the handler does not read them for a while", async () => {
+  for (const how of ["abort", "session"]) {
+    using time = new FakeTime();
+    const { client, server, writer, reader } = await halfRead();
+    await using _ = client, __ = server;
+    const { session } = server;
+    const { slots, channels } = session.usage;
+    if (how === "abort") await writer.abort(new Error("left"));
+    else await client.close();
+    while (session.usage.channels === channels) await turn();
+    time.tick(9_900);
+    assertEquals(session.usage.slots, how === "abort" ? slots : 1);
+    time.tick(100);
+    assertEquals(session.usage.slots, how === "abort" ? slots - 1 : 0);
+    const readAll = async () => {
+      while (!(await reader.read()).done);
+    };
+    const error = await assertRejects(readAll, Error);
+    assertEquals(
+      (error as Error & { code?: string }).code,
+      how === "abort" ? "cancelled" : "connection-lost",
+    );
+  }
+});
+
+Deno.test("Server: bytes that the caller has ended stay for as long as the handler takes", async () => {
+  using time = new FakeTime();
+  const { client, server, writer, reader, response } = await halfRead();
+  await using _ = client, __ = server;
+  await writer.close();
+  await response.close();
+  await within(response.channel!.closed, "CLOSE");
+  for (let i = 0; i < 10; i++) await turn();
+  time.tick(60_000);
+  let size = 0;
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    size += value.length;
+  }
+  assertEquals(size, 40_000);
 });
 
 Deno.test("Server: a call does not depend on how its bytes are split", async () => {
