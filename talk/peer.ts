@@ -50,6 +50,7 @@ import {
   SessionState,
 } from "../rpc/internal.ts";
 import { errorPrinter } from "./errors.ts";
+import { checkObserver, type ObserverOption } from "./observe/option.ts";
 
 /** The second argument of {@linkcode PeerOptions.onError}. */
 export interface ErrorContext {
@@ -287,12 +288,14 @@ function usualCodec(): Codec {
  * Checks the options of a peer.
  *
  * @throws {RangeError} if a limit is out of range
- * @throws {TypeError} if `handler`, `codec` or `codecs` is not what its name says
+ * @throws {TypeError} if `handler`, `codec`, `codecs` or `observer` is not what its
+ * name says
  */
 export function checkPeerOptions<C extends Carried, Context>(
-  options: PeerOptions<C, Context>,
+  options: PeerOptions<C, Context> & ObserverOption,
 ): void {
   resolveLimits(options);
+  checkObserver(options);
   const { handler, codec, codecs = [] } = options;
   if (handler !== undefined) checkHandler(handler, 'use option "handler"');
   if (codec !== undefined) checkCodec("codec", codec);
