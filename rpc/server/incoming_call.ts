@@ -312,22 +312,23 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
    * The caller has closed the call, or the session has ended. Unread bytes would
    * keep the slot of the channel, so they are dropped: at once, or a while later
    * if the handler has begun to read them. A caller that is not extended may have
-   * sent all that it wanted to, so its bytes are left to the handler.
+   * sent all that it wanted to, so its bytes are left to the handler, unless they
+   * were cut off; so are those of a continued call, and what is read by the streams
+   * of the channel, which would end as if nothing were missing.
    */
   callerClosed(): void {
     this.cancelLimit?.();
+    this.#reader.releaseCut();
     const { state } = this.responder;
-    if (state === "pending") {
-      if (!this.request.extended) return;
-      // The streams of a channel would end as if nothing were missing.
-      const isRead = this.#isRead;
-      if (this.#channel.inUse && !isRead) return;
-      if (!isRead) this.#giveUp();
-      else this.#limitReading(() => this.#giveUp());
-    } else if (state === "continued") {
+    if (state === "returned") return;
+    const isRead = this.#isRead;
+    const isLeft = state === "continued" || !this.request.extended ||
+      this.#channel.inUse && !isRead;
+    if (isLeft) {
       if (this.#finished) this.#dropIfUnused();
       this.#limitReading(() => this.#dropCut());
-    }
+    } else if (isRead) this.#limitReading(() => this.#giveUp());
+    else this.#giveUp();
   }
 
   /** Calls back unless what has arrived is read within a while. */

@@ -209,6 +209,70 @@ Deno.test("Server: bytes that the caller has cut off are dropped if the handler 
   }
 });
 
+Deno.test("Server: a value that never completes gives its memory back when the caller has left, though the handler does not look", async () => {
+  for (const answers of [false, true]) {
+    for (const leave of ["CLOSE", "EOF", "session"]) {
+      const gaveUp = Promise.withResolvers<unknown>();
+      const lookAgain = Promise.withResolvers<void>();
+      const looked = Promise.withResolvers<unknown>();
+      const { peer, raw } = scriptedPeer({
+        handler: async (call, respond) => {
+          await call.receive();
+          if (answers) await respond.continue();
+          const abort = new AbortController();
+          const receiving = call.receive(abort);
+          while (peer.session.usage.held.values === 0) await turn();
+          abort.abort(new Error("too slow"));
+          await receiving.catch(gaveUp.resolve);
+          await lookAgain.promise;
+          await call.receive().catch(looked.resolve);
+        },
+        onError: () => {},
+      });
+      await using _ = peer;
+      const channel = await rawOpen(raw);
+      await channel.data(values({ Selector: "x", Q: {} }, 1));
+      await channel.data(new Uint8Array([0, 13, 0, 0, 1, 2, 3]));
+      await within(gaveUp.promise, "the handler to give up");
+      if (leave === "EOF") await channel.eof();
+      if (leave === "session") await raw.close();
+      else await channel.close();
+      const free = async () => {
+        while (peer.session.usage.held.values > 0) await turn();
+      };
+      await within(free(), "the memory");
+      lookAgain.resolve();
+      assert(await within(looked.promise, "the error") instanceof Error);
+    }
+  }
+});
+
+Deno.test("Server: what a lost session leaves unread is dropped after a while, whoever the caller was and however it is read", async () => {
+  for (const header of [{ Selector: "x" }, { Selector: "x", Q: {} }]) {
+    for (const streams of [false, true]) {
+      using time = new FakeTime();
+      const began = Promise.withResolvers<void>();
+      const { peer, raw } = scriptedPeer({
+        handler: async (call) => {
+          if (streams) call.channel.readable;
+          else await call.receive();
+          began.resolve();
+          await new Promise(() => {});
+        },
+      });
+      await using _ = peer;
+      const channel = await rawOpen(raw);
+      await channel.data(values(header, 1, "x".repeat(20_000)));
+      await within(began.promise, "the handler");
+      await raw.close();
+      await within(peer.closed.catch(() => {}), "the end");
+      assert(peer.session.usage.held.windows > 20_000);
+      time.tick(10_000);
+      assertEquals(peer.session.usage.held.total, 0);
+    }
+  }
+});
+
 Deno.test("Server: bytes that the caller has ended stay for as long as the handler takes", async () => {
   using time = new FakeTime();
   const { client, server, writer, reader, response } = await halfRead();
