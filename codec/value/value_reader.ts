@@ -309,8 +309,8 @@ export class ValueReader {
   }
 
   /**
-   * Gives back the memory of a value whose rest does not arrive any more: nobody may
-   * ask for it. {@linkcode next} still throws `truncated`.
+   * Gives back the memory of a value that cannot complete, since nothing more
+   * arrives. {@linkcode next} still throws `truncated`.
    */
   releaseCut(): void {
     const part = this.#part;

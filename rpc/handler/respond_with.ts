@@ -1,5 +1,5 @@
 import { MuxError, type RawChannel, splice } from "../../mux/internal.ts";
-import { timeLimit } from "../../time_limit.ts";
+import { backgroundTimer } from "../../time_limit.ts";
 import { RpcResponse } from "../client/response.ts";
 import type { Call, Responder } from "../types.ts";
 import {
@@ -213,7 +213,7 @@ function closeIfStuck(socket: SocketStreams, channel: RawChannel): () => void {
   let cancel: (() => void) | undefined;
   const onClosed = () => {
     if (channel.failure === undefined) return;
-    cancel = timeLimit(READING_TIME, () => socket.close());
+    cancel = backgroundTimer(READING_TIME, () => socket.close(), false);
   };
   channel.whenClosed(onClosed);
   return () => {

@@ -1,6 +1,7 @@
 import {
   type Carried,
   decodeWeighed,
+  PREFIX_SIZE,
   type ValueReader,
 } from "../../codec/internal.ts";
 import {
@@ -13,7 +14,8 @@ import {
 import type { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import { HeldValue, mayHavePointers } from "../callback/pointers.ts";
 import { printableText } from "../../printable_text.ts";
-import { timeLimit } from "../../time_limit.ts";
+import { backgroundTimer, timeLimit } from "../../time_limit.ts";
+import { readUint32 } from "../../uint32.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
 import { answering } from "../handler/answering.ts";
 import { READING_TIME } from "../handler/respond_with.ts";
@@ -326,7 +328,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       this.#channel.inUse && !isRead;
     if (isLeft) {
       if (this.#finished) this.#dropIfUnused();
-      this.#limitReading(() => this.#dropCut());
+      this.#dropIfLeft();
     } else if (isRead) this.#limitReading(() => this.#giveUp());
     else this.#giveUp();
   }
@@ -334,16 +336,36 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   /** Calls back unless what has arrived is read within a while. */
   #limitReading(expire: () => void): void {
     if (this.#channel.buffered === 0) return;
-    this.cancelLimit = timeLimit(READING_TIME, expire);
+    this.cancelLimit = backgroundTimer(READING_TIME, expire, false);
     this.#channel.whenDrained(this.cancelLimit);
   }
 
-  /** Drops what was not read, unless the caller has ended it: then it is complete. */
-  #dropCut(): void {
-    const { failure } = this.#channel;
-    if (failure === undefined) return;
-    this.#channel.fail(failure);
-    this.#reader.release();
+  /**
+   * Drops what is left to a handler that does not read it. What the caller has ended is
+   * complete, and may take any time.
+   */
+  #dropIfLeft(): void {
+    const channel = this.#channel;
+    if (channel.buffered === 0) return;
+    const isOver = this.#finished && !this.#isRead && !channel.isBeingRead;
+    if (channel.failure === undefined) {
+      // Some handlers only write to the channel, and leave the argument.
+      if (isOver && this.#hasArgumentOnly) channel.cancelRead();
+      return;
+    }
+    const drop = () => {
+      channel.fail(channel.failure);
+      this.#reader.release();
+    };
+    if (isOver) drop();
+    else this.#limitReading(drop);
+  }
+
+  /** Whether one value has arrived, and nothing else. */
+  get #hasArgumentOnly(): boolean {
+    const { chunk, chunkStart, chunkEnd, buffered } = this.#channel;
+    return chunk !== undefined && chunkEnd - chunkStart >= PREFIX_SIZE &&
+      readUint32(chunk, chunkStart) + PREFIX_SIZE === buffered;
   }
 
   /** This side has given up the call that this one is a part of. */
@@ -367,7 +389,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     this.#finished = true;
     if (!this.#channel.peerClosed) return;
     this.#dropIfUnused();
-    this.#limitReading(() => this.#dropCut());
+    this.#dropIfLeft();
   }
 
   /** A program may read on when its handler has finished, if it has begun to. */

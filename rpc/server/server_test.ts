@@ -209,6 +209,36 @@ Deno.test("Server: bytes that the caller has cut off are dropped if the handler 
   }
 });
 
+Deno.test("Server: a handler that only writes to the channel of its call occupies no slot", async () => {
+  for (const how of ["close()", "writable.close()", "abort"]) {
+    const [client, server] = memoryPair({}, {
+      handler: async (_call, respond) => {
+        const { writable } = await respond.continue();
+        const writer = writable.getWriter();
+        await writer.write(utf8("bytes"));
+        await writer.close();
+      },
+    });
+    await using _ = client, __ = server;
+    for (let i = 0; i < 20; i++) {
+      const response = await client.request("x");
+      const { channel } = response;
+      for await (const _ of response.readable);
+      if (how === "close()") await response.close();
+      else if (how === "abort") await channel!.writable.abort();
+      else await channel!.writable.close();
+    }
+    const freed = async () => {
+      const { usage } = server.session;
+      while (server.session.usage.slots > usage.channels) await turn();
+    };
+    await within(freed(), "the slots");
+    await client.close();
+    await within(server.closed.catch(() => {}), "the end");
+    assertEquals(server.session.usage.held.total, 0);
+  }
+});
+
 Deno.test("Server: a value that never completes gives its memory back when the caller has left, though the handler does not look", async () => {
   for (const answers of [false, true]) {
     for (const leave of ["CLOSE", "EOF", "session"]) {
