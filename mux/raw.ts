@@ -33,6 +33,8 @@ export interface RawChannel extends Channel {
   readonly peerClosed: boolean;
   /** Whether its streams have been made, or a read is pending. */
   readonly inUse: boolean;
+  /** Whether its `readable` is locked, or a read is pending. */
+  readonly isBeingRead: boolean;
 
   /**
    * The first contiguous bytes that have arrived, without taking them. They are

@@ -145,6 +145,83 @@ Deno.test("error texts: an AggregateError that contains itself has a text", asyn
   assertMatch((await thrown(error)).text, /^round: round: /);
 });
 
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+function failing(): never {
+  throw new Error("a trap");
+}
+
+/** What throws when it is looked at, and the texts that callers get. */
+const ILLEGIBLE: [what: string, value: unknown, text: string][] = [
+  ["a revoked proxy", revoked(), "error without a text"],
+  [
+    "a proxy without a class",
+    new Proxy({}, { getPrototypeOf: failing }),
+    "error without a text",
+  ],
+  [
+    "an Error whose properties throw",
+    new Proxy(new Error(), { get: failing }),
+    "error without a text",
+  ],
+  [
+    "an Error with such a cause",
+    new Error("text", { cause: revoked() }),
+    "text",
+  ],
+  [
+    "an Error with such a cause of its cause",
+    new Error("text", { cause: new Error("", { cause: revoked() }) }),
+    "text",
+  ],
+];
+
+for (const [what, value, text] of ILLEGIBLE) {
+  Deno.test(`error texts: ${what} is answered and reported, however it is thrown`, async () => {
+    const reported: unknown[] = [];
+    const onError = (error: unknown) => reported.push(error);
+    const [client, server] = memoryPair({}, { onError });
+    await using _ = client;
+    const fail = () => {
+      throw value;
+    };
+    server.handle("at once", fail);
+    server.handle("later", async () => {
+      await undefined;
+      throw value;
+    });
+    server.handle(
+      "stream",
+      handlerFrom(async function* () {
+        yield 1;
+        await undefined;
+        throw value;
+      }),
+    );
+    server.handle("around", handlerFrom(fail));
+    server.use("around", async (_call, next) => await next());
+    const ways = ["at once", "later", "stream", "around"];
+    for (const way of ways) {
+      const call = async () => {
+        for await (const _ of await client.request(way));
+      };
+      const { text: sent } = await assertRejects(call, RemoteError);
+      assertEquals(sent, text, way);
+    }
+    assertEquals(server.stats.calls.answering, 0);
+    assertEquals(reported.map((error) => error instanceof Error), [
+      true,
+      true,
+      true,
+      true,
+    ]);
+  });
+}
+
 Deno.test("errorText(): a text that is cut ends in a whole character", () => {
   for (const before of [MAX_ERROR_TEXT - 1, MAX_ERROR_TEXT - 2]) {
     const text = errorText("x".repeat(before) + "🦕🦕");
@@ -156,13 +233,12 @@ Deno.test("errorText(): a text that is cut ends in a whole character", () => {
 
 Deno.test("RemoteError: it has name, code, details and the texts of the causes, and no stack of the handler", async () => {
   const cause = new NotFound("no row 7", { cause: { message: "disk full" } });
-  const error = await thrown(
-    new CallError("Cannot save", {
-      code: "unsaved",
-      details: { row: 7, list: [null] },
-      cause,
-    }),
-  );
+  const saving = new CallError("Cannot save", {
+    code: "unsaved",
+    details: { row: 7, list: [null] },
+    cause,
+  });
+  const error = await thrown(saving);
   assertEquals(
     [error.text, error.code, error.remoteName, error.selector],
     ["Cannot save", "unsaved", "CallError", "it"],
@@ -172,15 +248,20 @@ Deno.test("RemoteError: it has name, code, details and the texts of the causes, 
   const second = first.cause as RemoteError;
   assertEquals([first.text, second.text], ["no row 7", "disk full"]);
   assertEquals(second.cause, undefined);
-  const bug = await thrown(new NotFound("gone"));
+  const gone = new NotFound("gone");
+  const bug = await thrown(gone);
   assertEquals([bug.remoteName, bug.code, bug.details], [
     "NotFound",
     undefined,
     undefined,
   ]);
+  // Where the handler's errors were made, with line and column.
+  const places = [cause, saving, gone].map(({ stack }) =>
+    /errors_test\.ts:\d+:\d+/.exec(stack!)![0]
+  );
   for (const sent of [error, bug]) {
     const all = Deno.inspect(sent, { depth: 10 }) + JSON.stringify(sent);
-    assert(!all.includes("errors_test.ts:3"), all);
+    for (const place of places) assert(!all.includes(place), all);
   }
 });
 

@@ -56,6 +56,7 @@ import {
   SessionState,
 } from "../rpc/internal.ts";
 import { errorPrinter } from "./errors.ts";
+import { checkObserver, type ObserverOption } from "./observe/option.ts";
 
 /** The second argument of {@linkcode PeerOptions.onError}. */
 export interface ErrorContext {
@@ -275,12 +276,14 @@ function usualCodec(): Codec {
  * Checks the options of a peer, and returns its limits.
  *
  * @throws {RangeError} if a limit is out of range
- * @throws {TypeError} if `handler`, `codec` or `codecs` is not what its name says
+ * @throws {TypeError} if `handler`, `codec`, `codecs` or `observer` is not what its
+ * name says
  */
 export function checkPeerOptions<C extends Carried, Context>(
-  options: PeerOptions<C, Context>,
+  options: PeerOptions<C, Context> & ObserverOption,
 ): Record<keyof PeerLimits, number> {
   const limits = withDefaults(options, DEFAULT_PEER_LIMITS, RANGES);
+  checkObserver(options);
   const { handler, codec, codecs = [] } = options;
   if (handler !== undefined) checkHandler(handler, 'use option "handler"');
   if (codec !== undefined) checkCodec("codec", codec);

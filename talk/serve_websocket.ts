@@ -136,6 +136,7 @@ export interface WebSocketHandler<
  * | 403 | a browser sent it for a page of another origin, see `origins` |
  * | 403 | it names another host than the server's, see `hosts` |
  * | 404, 426 | not a WebSocket request, and there is no `fallback` |
+ * | 500 | `authenticate` threw, or returned neither `true`, `false` nor a `Response` |
  * | 503 | the listener is closed |
  * | 503 | `authenticate` took longer than `handshakeTimeout` |
  * | 503 | twice `maxSessions` WebSockets are open, with those that this side has closed and whose clients do not answer |

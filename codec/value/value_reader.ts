@@ -309,6 +309,19 @@ export class ValueReader {
   }
 
   /**
+   * Gives back the memory of a value that cannot complete, since nothing more
+   * arrives. {@linkcode next} still throws `truncated`.
+   */
+  releaseCut(): void {
+    const part = this.#part;
+    if (part === undefined || part.isComplete) return;
+    if (!this.#source.ended || this.#source.chunk !== undefined) return;
+    part.cancelWait?.();
+    this.#letGo(part);
+    this.#resume(part);
+  }
+
+  /**
    * Like {@linkcode next}, but waits for the value and decodes it while its
    * bytes are valid. Resolves to `undefined` at the end of the source.
    */

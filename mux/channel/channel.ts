@@ -230,6 +230,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     return this.#streams !== undefined || this.#onReadable !== undefined;
   }
 
+  get isBeingRead(): boolean {
+    return this.#streams?.readable.locked || this.#onReadable !== undefined;
+  }
+
   peek(): Uint8Array | undefined {
     return this.#received.peek();
   }

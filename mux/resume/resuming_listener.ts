@@ -204,8 +204,9 @@ export class ResumingListener implements TransportListener, Site {
     allow: ResumingListenerOptions["allow"],
     { remoteAddr, request, tls }: Accepted,
   ): Promise<boolean> {
+    if (allow === undefined) return true;
     try {
-      return await (allow?.({ remoteAddr, request, tls }) ?? true);
+      return await allow({ remoteAddr, request, tls });
     } catch (error) {
       this.#options.onError?.(error);
       return false;

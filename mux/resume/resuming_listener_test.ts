@@ -93,20 +93,26 @@ test("ResumingListener: bytes that only begin as a handshake end the connection"
 });
 
 test("ResumingListener: a further connection of a session needs the consent of accept", async (t) => {
-  let allowed = true;
-  const network = new MemoryNetwork({ allow: () => allowed });
-  t.defer(() => network.close());
-  const [dialer, listener] = await network.session();
-  void network.listener.accept();
-  allowed = false;
-  const read = dialer.read();
-  const there = listener.read();
-  network.lines[0]!.cut();
-  const error = await assertRejects(() => read, ResumeError);
-  assertEquals(error.reason, "unknown-session");
-  void network.close();
-  await assertRejects(() => there, ResumeError);
-  await Promise.all([dialer.close(), listener.close()]);
+  // Programs without types may return nothing.
+  for (const refusal of [false, undefined, null]) {
+    let answer: unknown = true;
+    const network = new MemoryNetwork({ allow: () => answer as boolean });
+    t.defer(() => network.close());
+    const [dialer, listener] = await network.session();
+    void network.listener.accept();
+    answer = refusal;
+    const read = dialer.read();
+    const there = listener.read();
+    network.lines[0]!.cut();
+    const error = await assertRejects(
+      () => within(read, "the refusal"),
+      ResumeError,
+    );
+    assertEquals(error.reason, "unknown-session");
+    void network.close();
+    await assertRejects(() => there, ResumeError);
+    await Promise.all([dialer.close(), listener.close()]);
+  }
 });
 
 test("ResumingListener: sessions without a connection end when it is closed, and others when they lose theirs", async (t) => {

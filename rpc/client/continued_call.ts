@@ -266,6 +266,7 @@ export class ContinuedCall
 
   #peerClosed(): void {
     this.#handle("peer-closed");
+    this.#reader.releaseCut();
     this.#arguments?.stop();
     this.#lent.release();
   }

@@ -367,3 +367,29 @@ Deno.test("RpcResponse.send: a value that is sent leaves no listener on the sign
   await waiting;
   assertEquals(controller.listeners, 0);
 });
+
+Deno.test("RpcResponse.receive: a value that never completes gives its memory back when the peer has closed the call", async () => {
+  for (const end of ["CLOSE", "EOF", "session"]) {
+    const { peer, raw } = scriptedPeer();
+    await using _ = peer;
+    const calling = peer.request("x");
+    const channel = await rawAccept(raw);
+    await channel.data(values({ Error: null, Continue: true }, 1));
+    await channel.data(new Uint8Array([0, 13, 0, 0, 1, 2, 3]));
+    const response = await within(calling, "the response");
+    const held = () => peer.session.usage.held.values;
+    const abort = new AbortController();
+    const receiving = response.receive(abort);
+    while (held() === 0) await turn();
+    abort.abort(new Error("too slow"));
+    await assertRejects(() => receiving, Error, "too slow");
+    if (end === "EOF") await channel.eof();
+    if (end === "session") await raw.close();
+    else await channel.close();
+    const free = async () => {
+      while (held() > 0) await turn();
+    };
+    await within(free(), "the memory");
+    await assertRejects(() => response.receive(), Error);
+  }
+});

@@ -260,6 +260,9 @@ export function method<
   init: MethodInit<Args, Rest, Result, Errors, Meta> = {},
 ): ContractMethod<Args, Rest, Result, Errors, Meta> {
   const { args = [], rest, result, errors = {}, meta, doc } = init;
+  if (!Array.isArray(args)) {
+    throw new TypeError("Cannot describe method: args is no list");
+  }
   for (const [i, argument] of args.entries()) {
     if (isComposed(argument)) continue;
     checkSchema(

@@ -77,6 +77,11 @@ Deno.test("method(): refuses what is no schema", () => {
     "Cannot describe method: args[1] is neither a schema, streamOf(schema), objectOf(members) nor a method",
   );
   assertThrows(
+    () => method({ args: z.string() as unknown as [StandardSchema] }),
+    TypeError,
+    "Cannot describe method: args is no list",
+  );
+  assertThrows(
     () => method({ args: [bytes() as unknown as StandardSchema] }),
     TypeError,
     "args[0] is neither a schema, streamOf(schema), objectOf(members) nor a method",

@@ -64,6 +64,46 @@ Deno.test("implement(): refuses functions that are missing, and those of no meth
   }
 });
 
+/** A schema of an unusual library, which refuses everything. */
+function refusing(issues: readonly unknown[]): StandardSchema {
+  const validate = () => ({ issues }) as { issues: [] };
+  return { "~standard": { version: 1, vendor: "unusual", validate } };
+}
+
+test("implement(): what a schema refuses without saying why, or where, is refused", async (t) => {
+  const unusual: [issues: readonly unknown[], issue: ValidationIssue][] = [
+    [[], { path: [0], message: "Invalid value" }],
+    [[{ message: "no", path: [null] }], {
+      path: [0, "(object)"],
+      message: "no",
+    }],
+  ];
+  for (const [issues, issue] of unusual) {
+    const schema = refusing(issues);
+    const api = contract({
+      name: "unusual",
+      methods: {
+        take: method({ args: [schema] }),
+        give: method({ result: schema }),
+      },
+    });
+    let taken = 0;
+    const handler = implement(api, { take: () => void taken++, give: () => 1 });
+    const [client] = t.pair({}, { handler, onError: () => {} });
+    const codes: [call: string, code: string][] = [
+      ["take", "invalid-argument"],
+      ["give", "invalid-result"],
+    ];
+    for (const [name, code] of codes) {
+      const call = () => client.call(name, name === "take" ? [1] : []);
+      const error = await assertRejects(call, RemoteError);
+      assertEquals(error.code, code);
+      if (name === "take") assertEquals(error.details, [issue]);
+    }
+    assertEquals(taken, 0);
+  }
+});
+
 test("implement(): its handler can stand wherever one of handlerFrom() can", async (t) => {
   const handler = implement(math, {
     add: (a, b) => a + b,

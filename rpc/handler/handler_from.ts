@@ -128,7 +128,8 @@ export interface HandlerFromOptions {
  * @param target a function, or an object with methods
  * @param options which methods to offer
  * @throws {TypeError} if `target` is neither, if it offers nothing, if it is a
- * class or already a handler, or if one of `methods` does not exist
+ * class or already a handler, if one of `methods` does not exist, or if a method has
+ * an empty name, or one that ends in `.` or `/`
  */
 export function handlerFrom(
   target: object,
@@ -206,6 +207,11 @@ function routerOf(
     const member = members.get(name);
     if (member === undefined) {
       throw new TypeError(`Cannot make handler: there is no method "${name}"`);
+    }
+    if (/^$|[./]$/.test(name)) {
+      throw new TypeError(
+        `Cannot make handler: "${name}" is not a name but a pattern, which many selectors match; write [catchAll], or handle("${name}", \u2026) of a Router`,
+      );
     }
     router.handle(name, member);
   }

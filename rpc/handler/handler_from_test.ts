@@ -827,3 +827,21 @@ Deno.test("Router.handle(): what is no handler is a TypeError that says what to 
   }
   assertEquals(router.size, 0);
 });
+
+Deno.test("handlerFrom(): a name that would match other selectors is refused", () => {
+  const fn = () => "not for all";
+  const services = [
+    { "": fn },
+    { "admin.": fn },
+    { "admin/": fn },
+    { "": { stop: fn } },
+    { admin: { "": fn } },
+  ];
+  for (const service of services) {
+    assertThrows(
+      () => handlerFrom(service),
+      TypeError,
+      "is not a name but a pattern, which many selectors match",
+    );
+  }
+});

@@ -1,4 +1,5 @@
-import { MuxError, splice } from "../../mux/internal.ts";
+import { MuxError, type RawChannel, splice } from "../../mux/internal.ts";
+import { backgroundTimer } from "../../time_limit.ts";
 import { RpcResponse } from "../client/response.ts";
 import type { Call, Responder } from "../types.ts";
 import {
@@ -26,6 +27,12 @@ interface CapturingResponder {
 export function isCapturing(respond: object): respond is CapturingResponder {
   return capture in respond;
 }
+
+/**
+ * Milliseconds for which a handler may go on to read what the caller of a call has
+ * sent before it gave the call up.
+ */
+export const READING_TIME = 10_000;
 
 /**
  * Responds with what a function returned: a value, a promise of one, or a stream
@@ -126,6 +133,9 @@ async function respondWithBytes(
     : await respond.continue();
   const socket = isSocket(pair) ? socketStreams(pair) : undefined;
   const { readable, writable } = socket ?? pair;
+  const stopWatching = socket && isServerCall(call)
+    ? closeIfStuck(socket, call.channel)
+    : undefined;
   const failures: unknown[] = [];
   // A caller that goes away breaks the pipes, which is not a failure. This is
   // decided before the channel is touched, because closing it makes the caller
@@ -147,6 +157,7 @@ async function respondWithBytes(
       },
     ),
   ]);
+  stopWatching?.();
   socket?.close();
   await channel.close();
   if (failures.length > 0) throw failures[0];
@@ -205,6 +216,23 @@ export async function failedAtOnce(
   first.catch((error) => failures.push(error));
   await undefined;
   return failures.length === 0 ? undefined : { error: failures[0] };
+}
+
+/**
+ * Closes a socket that does not take the bytes that its caller has cut off: it would
+ * stay open for as long as it takes none.
+ */
+function closeIfStuck(socket: SocketStreams, channel: RawChannel): () => void {
+  let cancel: (() => void) | undefined;
+  const onClosed = () => {
+    if (channel.failure === undefined) return;
+    cancel = backgroundTimer(READING_TIME, () => socket.close(), false);
+  };
+  channel.whenClosed(onClosed);
+  return () => {
+    channel.cancelWhenClosed(onClosed);
+    cancel?.();
+  };
 }
 
 async function sendValues(

@@ -25,6 +25,7 @@ import {
   rawOpen,
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import { test } from "../../tests/support/harness.ts";
 import { framed, utf8 } from "../../tests/support/wire.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
@@ -827,4 +828,51 @@ Deno.test("socketStreams(): a socket that fails ends the call, and is reported t
   await writer.write(utf8("unread"));
   await within(it.response.channel!.closed, "the channel to close");
   assertInstanceOf(await within(it.error, "onError"), Error);
+});
+
+/** A connection to a program that has stopped reading, with its methods. */
+function stuckSocket() {
+  const closed = Promise.withResolvers<void>();
+  const writing = Promise.withResolvers<void>();
+  const gone = closed.promise.then((): never => {
+    throw new Error("the socket is closed");
+  });
+  gone.catch(() => {});
+  return {
+    /** Resolves when bytes are written, which are not taken. */
+    writing: writing.promise,
+    /** Resolves when it is closed. */
+    closed: closed.promise,
+    readable: new ReadableStream<Uint8Array>(),
+    writable: new WritableStream<Uint8Array>(),
+    read: (): Promise<number | null> => gone,
+    write(): Promise<number> {
+      writing.resolve();
+      return gone;
+    },
+    closeWrite: () => Promise.resolve(),
+    close: () => closed.resolve(),
+  };
+}
+
+Deno.test("socketStreams(): a socket that takes nothing is closed a while after its caller cut the bytes off", async () => {
+  for (const how of ["abort", "session"]) {
+    using time = new FakeTime();
+    const socket = stuckSocket();
+    const { client, server } = answering(() => socket);
+    await using _ = client, __ = server;
+    const response = await client.request("x");
+    const writer = response.writable.getWriter();
+    await writer.write(new Uint8Array(1_000));
+    await within(socket.writing, "a write");
+    await writer.write(new Uint8Array(50_000));
+    const { usage: { channels, slots } } = server.session;
+    if (how === "abort") await writer.abort(new Error("left"));
+    else await client.close();
+    while (server.session.usage.channels === channels) await turn();
+    time.tick(10_000);
+    await within(socket.closed, "the socket to be closed");
+    const left = how === "abort" ? slots - 1 : 0;
+    assertEquals(server.session.usage.slots, left);
+  }
 });

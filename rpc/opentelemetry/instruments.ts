@@ -10,6 +10,7 @@ import {
   type Tracer,
 } from "@opentelemetry/api";
 import { CallError, errorText, RemoteError } from "../errors.ts";
+import { errorCode, legible } from "../wire/error_header.ts";
 import { cleanSelector } from "../wire/selector.ts";
 
 /** The name of this library among those that make spans. */
@@ -81,9 +82,10 @@ export class MeasuredCall {
   };
 
   /** The call has failed. */
-  readonly fail = (error: unknown): void => {
+  readonly fail = (thrown: unknown): void => {
     if (this.#ended) return;
     const { span } = this;
+    const error = legible(thrown);
     const type = typeOf(error);
     const code = codeOf(error);
     const failed: Attributes = {
@@ -139,8 +141,7 @@ function typeOf(error: unknown): string {
 }
 
 function codeOf(error: unknown): string | undefined {
-  const { code } = (error ?? {}) as { code?: unknown };
-  return typeof code === "string" && code !== "" ? code : undefined;
+  return errorCode(error) || undefined;
 }
 
 /** Whether an error of a handler is meant for its caller. */

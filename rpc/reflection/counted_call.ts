@@ -8,9 +8,7 @@ import { isServerCall, isServerResponder } from "../handler/invoke.ts";
 import { capture, isCapturing } from "../handler/respond_with.ts";
 import type { ServerResponder } from "../server/server_call.ts";
 import type { Call, Responder } from "../types.ts";
-
-/** The longest code that is sent. */
-const MAX_CODE = 64;
+import { errorCode } from "../wire/error_header.ts";
 
 /** A call that is in progress. */
 export class CountedCall {
@@ -63,10 +61,7 @@ function hasLeft(call: Call): boolean {
 
 /** How a call ends that fails: the code of the error, or `error`. */
 export function outcomeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  return typeof code === "string" && code !== "" && code.length <= MAX_CODE
-    ? code
-    : "error";
+  return errorCode(error) || "error";
 }
 
 /** Makes a responder that records the answer of a call. */

@@ -412,3 +412,20 @@ Deno.test("withReflection(): it takes handlers only, and options in their range"
     assertThrows(() => withReflection(handler, options), RangeError);
   }
 });
+
+test("/_qtalk/stats: a call ends whatever its handler throws", async (t) => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const handler = withReflection(handlerFrom({
+    now() {
+      throw proxy;
+    },
+    later: () => Promise.reject(proxy),
+  }));
+  const [client] = t.pair({}, { handler, onError: () => {} });
+  for (const name of ["now", "later"]) {
+    await assertRejects(() => client.call(name), RemoteError);
+  }
+  const { inFlight, outcomes } = handler.stats()!.calls;
+  assertEquals([inFlight, outcomes], [0, { error: 2 }]);
+});

@@ -2,6 +2,7 @@ import { rejectedBy } from "../../check_option.ts";
 import {
   type Carried,
   decodeWeighed,
+  PREFIX_SIZE,
   type ValueReader,
 } from "../../codec/internal.ts";
 import {
@@ -14,9 +15,11 @@ import {
 import type { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import { HeldValue, mayHavePointers } from "../callback/pointers.ts";
 import { printableText } from "../../printable_text.ts";
-import { timeLimit } from "../../time_limit.ts";
+import { backgroundTimer, timeLimit } from "../../time_limit.ts";
+import { readUint32 } from "../../uint32.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
 import { answering } from "../handler/answering.ts";
+import { READING_TIME } from "../handler/respond_with.ts";
 import type { SessionState } from "../session_state.ts";
 import type {
   Call,
@@ -25,6 +28,7 @@ import type {
   CallOptions,
   Handler,
 } from "../types.ts";
+import { legible } from "../wire/error_header.ts";
 import { type Metadata, NO_META, traceIn } from "../wire/metadata.ts";
 import { ValueIterator } from "../wire/value_iterator.ts";
 import { absent, ValueReceiver } from "../wire/value_receiver.ts";
@@ -42,12 +46,6 @@ import {
 import type { RpcResponse } from "../client/response.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
-
-/**
- * Milliseconds for which a handler may go on to read the arguments of a call that
- * its caller has given up.
- */
-const READING_TIME = 10_000;
 
 /** How deep the causes of an error are searched for the reason of an ending. */
 const MAX_CAUSES = 8;
@@ -265,7 +263,8 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     return new ValueIterator(() => this.receive(), () => {});
   }
 
-  report(error: unknown, answers: boolean): void {
+  report(thrown: unknown, answers: boolean): void {
+    const error = legible(thrown);
     const isForCaller = error instanceof CallError ||
       error instanceof RemoteError;
     // A caller that has left in the middle has no use for it.
@@ -318,21 +317,58 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
    * The caller has closed the call, or the session has ended. Unread bytes would
    * keep the slot of the channel, so they are dropped: at once, or a while later
    * if the handler has begun to read them. A caller that is not extended may have
-   * sent all that it wanted to, so its bytes are left to the handler.
+   * sent all that it wanted to, so its bytes are left to the handler, unless they
+   * were cut off; so are those of a continued call, and what is read by the streams
+   * of the channel, which would end as if nothing were missing.
    */
   callerClosed(): void {
     this.cancelLimit?.();
+    this.#reader.releaseCut();
     const { state } = this.responder;
-    if (state === "pending") {
-      if (!this.request.extended) return;
-      // The streams of a channel would end as if nothing were missing.
-      const isRead = this.#isRead;
-      if (this.#channel.inUse && !isRead) return;
-      if (!isRead) this.#giveUp();
-      else if (this.#channel.buffered > 0) {
-        this.cancelLimit = timeLimit(READING_TIME, () => this.#giveUp());
-      }
-    } else if (state === "continued" && this.#finished) this.#dropIfUnused();
+    if (state === "returned") return;
+    const isRead = this.#isRead;
+    const isLeft = state === "continued" || !this.request.extended ||
+      this.#channel.inUse && !isRead;
+    if (isLeft) {
+      if (this.#finished) this.#dropIfUnused();
+      this.#dropIfLeft();
+    } else if (isRead) this.#limitReading(() => this.#giveUp());
+    else this.#giveUp();
+  }
+
+  /** Calls back unless what has arrived is read within a while. */
+  #limitReading(expire: () => void): void {
+    if (this.#channel.buffered === 0) return;
+    this.cancelLimit = backgroundTimer(READING_TIME, expire, false);
+    this.#channel.whenDrained(this.cancelLimit);
+  }
+
+  /**
+   * Drops what is left to a handler that does not read it. What the caller has ended is
+   * complete, and may take any time.
+   */
+  #dropIfLeft(): void {
+    const channel = this.#channel;
+    if (channel.buffered === 0) return;
+    const isOver = this.#finished && !this.#isRead && !channel.isBeingRead;
+    if (channel.failure === undefined) {
+      // Some handlers only write to the channel, and leave the argument.
+      if (isOver && this.#hasArgumentOnly) channel.cancelRead();
+      return;
+    }
+    const drop = () => {
+      channel.fail(channel.failure);
+      this.#reader.release();
+    };
+    if (isOver) drop();
+    else this.#limitReading(drop);
+  }
+
+  /** Whether one value has arrived, and nothing else. */
+  get #hasArgumentOnly(): boolean {
+    const { chunk, chunkStart, chunkEnd, buffered } = this.#channel;
+    return chunk !== undefined && chunkEnd - chunkStart >= PREFIX_SIZE &&
+      readUint32(chunk, chunkStart) + PREFIX_SIZE === buffered;
   }
 
   /** This side has given up the call that this one is a part of. */
@@ -354,7 +390,9 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     this.cancelLimit?.();
     this.releaseHeader?.();
     this.#finished = true;
-    if (this.#channel.peerClosed) this.#dropIfUnused();
+    if (!this.#channel.peerClosed) return;
+    this.#dropIfUnused();
+    this.#dropIfLeft();
   }
 
   /** A program may read on when its handler has finished, if it has begun to. */

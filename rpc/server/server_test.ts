@@ -1,4 +1,9 @@
-import { type Handler, memoryPair, type PeerOptions } from "@qtalk/qtalk";
+import {
+  type Channel,
+  type Handler,
+  memoryPair,
+  type PeerOptions,
+} from "@qtalk/qtalk";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CodecError } from "../../codec/errors.ts";
 import { msgpack } from "../../codec/msgpack/msgpack.ts";
@@ -153,6 +158,167 @@ Deno.test("Server: a handler that never answers does not affect other calls", as
   const error = await assertRejects(() => never, RpcError);
   assertEquals(error.code, "timeout");
   assertEquals(await client.call("other"), "fine");
+});
+
+/** A byte stream of which the handler reads one byte, and then nothing. */
+async function halfRead() {
+  const channels = Promise.withResolvers<Channel>();
+  const [client, server] = memoryPair({}, {
+    handler: async (call, respond) => {
+      await call.receive();
+      channels.resolve(await respond.continue());
+      await new Promise(() => {});
+    },
+  });
+  const response = await client.request("x");
+  const writer = response.channel!.writable.getWriter();
+  const reader = (await channels.promise).readable.getReader();
+  await writer.write(utf8("1"));
+  await within(reader.read(), "a byte");
+  await writer.write(new Uint8Array(20_000));
+  await writer.write(new Uint8Array(20_000));
+  const arrived = async () => {
+    while (server.stats.bytes.received < 40_000) await turn();
+  };
+  await within(arrived(), "the bytes");
+  return { client, server, writer, reader, response };
+}
+
+Deno.test("Server: bytes that the caller has cut off are dropped if the handler does not read them for a while", async () => {
+  for (const how of ["abort", "session"]) {
+    using time = new FakeTime();
+    const { client, server, writer, reader } = await halfRead();
+    await using _ = client, __ = server;
+    const { session } = server;
+    const { slots, channels } = session.usage;
+    if (how === "abort") await writer.abort(new Error("left"));
+    else await client.close();
+    while (session.usage.channels === channels) await turn();
+    time.tick(9_900);
+    assertEquals(session.usage.slots, how === "abort" ? slots : 1);
+    time.tick(100);
+    assertEquals(session.usage.slots, how === "abort" ? slots - 1 : 0);
+    const readAll = async () => {
+      while (!(await reader.read()).done);
+    };
+    const error = await assertRejects(readAll, Error);
+    assertEquals(
+      (error as Error & { code?: string }).code,
+      how === "abort" ? "cancelled" : "connection-lost",
+    );
+  }
+});
+
+Deno.test("Server: a handler that only writes to the channel of its call occupies no slot", async () => {
+  for (const how of ["close()", "writable.close()", "abort"]) {
+    const [client, server] = memoryPair({}, {
+      handler: async (_call, respond) => {
+        const { writable } = await respond.continue();
+        const writer = writable.getWriter();
+        await writer.write(utf8("bytes"));
+        await writer.close();
+      },
+    });
+    await using _ = client, __ = server;
+    for (let i = 0; i < 20; i++) {
+      const response = await client.request("x");
+      const { channel } = response;
+      for await (const _ of response.readable);
+      if (how === "close()") await response.close();
+      else if (how === "abort") await channel!.writable.abort();
+      else await channel!.writable.close();
+    }
+    const freed = async () => {
+      const { usage } = server.session;
+      while (server.session.usage.slots > usage.channels) await turn();
+    };
+    await within(freed(), "the slots");
+    await client.close();
+    await within(server.closed.catch(() => {}), "the end");
+    assertEquals(server.session.usage.held.total, 0);
+  }
+});
+
+Deno.test("Server: a value that never completes gives its memory back when the caller has left, though the handler does not look", async () => {
+  for (const answers of [false, true]) {
+    for (const leave of ["CLOSE", "EOF", "session"]) {
+      const gaveUp = Promise.withResolvers<unknown>();
+      const lookAgain = Promise.withResolvers<void>();
+      const looked = Promise.withResolvers<unknown>();
+      const { peer, raw } = scriptedPeer({
+        handler: async (call, respond) => {
+          await call.receive();
+          if (answers) await respond.continue();
+          const abort = new AbortController();
+          const receiving = call.receive(abort);
+          while (peer.session.usage.held.values === 0) await turn();
+          abort.abort(new Error("too slow"));
+          await receiving.catch(gaveUp.resolve);
+          await lookAgain.promise;
+          await call.receive().catch(looked.resolve);
+        },
+        onError: () => {},
+      });
+      await using _ = peer;
+      const channel = await rawOpen(raw);
+      await channel.data(values({ Selector: "x", Q: {} }, 1));
+      await channel.data(new Uint8Array([0, 13, 0, 0, 1, 2, 3]));
+      await within(gaveUp.promise, "the handler to give up");
+      if (leave === "EOF") await channel.eof();
+      if (leave === "session") await raw.close();
+      else await channel.close();
+      const free = async () => {
+        while (peer.session.usage.held.values > 0) await turn();
+      };
+      await within(free(), "the memory");
+      lookAgain.resolve();
+      assert(await within(looked.promise, "the error") instanceof Error);
+    }
+  }
+});
+
+Deno.test("Server: what a lost session leaves unread is dropped after a while, whoever the caller was and however it is read", async () => {
+  for (const header of [{ Selector: "x" }, { Selector: "x", Q: {} }]) {
+    for (const streams of [false, true]) {
+      using time = new FakeTime();
+      const began = Promise.withResolvers<void>();
+      const { peer, raw } = scriptedPeer({
+        handler: async (call) => {
+          if (streams) call.channel.readable;
+          else await call.receive();
+          began.resolve();
+          await new Promise(() => {});
+        },
+      });
+      await using _ = peer;
+      const channel = await rawOpen(raw);
+      await channel.data(values(header, 1, "x".repeat(20_000)));
+      await within(began.promise, "the handler");
+      await raw.close();
+      await within(peer.closed.catch(() => {}), "the end");
+      assert(peer.session.usage.held.windows > 20_000);
+      time.tick(10_000);
+      assertEquals(peer.session.usage.held.total, 0);
+    }
+  }
+});
+
+Deno.test("Server: bytes that the caller has ended stay for as long as the handler takes", async () => {
+  using time = new FakeTime();
+  const { client, server, writer, reader, response } = await halfRead();
+  await using _ = client, __ = server;
+  await writer.close();
+  await response.close();
+  await within(response.channel!.closed, "CLOSE");
+  for (let i = 0; i < 10; i++) await turn();
+  time.tick(60_000);
+  let size = 0;
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    size += value.length;
+  }
+  assertEquals(size, 40_000);
 });
 
 Deno.test("Server: a call does not depend on how its bytes are split", async () => {

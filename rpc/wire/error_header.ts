@@ -39,7 +39,8 @@ const MAX_ERROR_CODE = 64;
 const MAX_CAUSE_TEXT = 256;
 
 /** What an error response says of a value that was thrown or returned. */
-export function errorFields(error: unknown): ErrorFields {
+export function errorFields(thrown: unknown): ErrorFields {
+  const error = legible(thrown);
   return {
     error: errorText(error),
     code: errorCode(error),
@@ -58,11 +59,29 @@ export function errorCode(error: unknown): string | undefined {
   return isShort(code) ? code : undefined;
 }
 
+/**
+ * What was thrown, or an error with its text if its class or its causes cannot be
+ * looked at: those of a revoked proxy, for example, throw.
+ */
+export function legible(thrown: unknown): unknown {
+  try {
+    let next = thrown;
+    for (let depth = 0; depth <= MAX_CAUSES; depth++) {
+      if (!(next instanceof Error)) break;
+      next = next.cause;
+    }
+    return thrown;
+  } catch (cause) {
+    return new Error(errorText(thrown), { cause });
+  }
+}
+
 /** The error to answer with for a value that was thrown and may be no error. */
 export function toError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
-  const { error, code, name } = errorFields(thrown);
-  const cause = attempt(() => causeOf(thrown));
+  const value = legible(thrown);
+  if (value instanceof Error) return value;
+  const { error, code, name } = errorFields(value);
+  const cause = attempt(() => causeOf(value));
   return Object.assign(
     new Error(error, cause === undefined ? undefined : { cause }),
     { code },
@@ -131,7 +150,7 @@ function addDetails(
   reason: unknown,
 ): CodecError | undefined {
   const { error, about } = header;
-  let failure: unknown;
+  let failure: { reason: unknown } | undefined;
   try {
     const alone = new ValueWriter();
     alone.begin();
@@ -141,8 +160,8 @@ function addDetails(
       message.addRaw(encoded);
       return undefined;
     }
-  } catch (cause) {
-    failure = cause;
+  } catch (reason) {
+    failure = { reason };
   }
   const plain = { ...header, about: { ...about!, details: undefined } };
   message.add(
@@ -151,16 +170,12 @@ function addDetails(
   );
   const why = failure === undefined
     ? `with them, it takes more than ${MAX_CALL_HEADER_SIZE} bytes`
-    : textOfFailure(failure);
+    : errorText(failure.reason);
   return new CodecError(
     failure === undefined ? "too-large" : "unsupported-type",
     `Cannot send the details of error "${error}": ${why}`,
-    { cause: failure ?? reason },
+    { cause: failure === undefined ? reason : failure.reason },
   );
-}
-
-function textOfFailure(failure: unknown): string {
-  return failure instanceof Error ? failure.message : String(failure);
 }
 
 /**

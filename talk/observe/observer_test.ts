@@ -11,10 +11,14 @@ import {
 } from "@qtalk/qtalk";
 import { messagePortTransport } from "@qtalk/qtalk/mux";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
-import { observe, type ObservedEvent } from "@qtalk/qtalk/observe";
+import {
+  observe,
+  type ObservedEvent,
+  type Observer,
+} from "@qtalk/qtalk/observe";
 import { dialSession } from "@qtalk/qtalk/talk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { within } from "../../tests/support/within.ts";
 
 const handler = handlerFrom({ add: (a: number, b: number) => a + b });
@@ -258,4 +262,24 @@ Deno.test("Observer.observe: what the transport can do besides is kept", () => {
   assertEquals(observed.keepAlive, keepAlive);
   observed.abort();
   assertEquals(aborted, 1);
+});
+
+Deno.test("observer: what is no observer is refused, before there is a connection", async () => {
+  const says = 'Cannot use option "observer": it is no observer';
+  const dialed: string[] = [];
+  for (const wrong of [() => {}, {}, null, "log"]) {
+    const options = { observer: wrong as unknown as Observer };
+    const address = () => {
+      dialed.push("dialed");
+      return "tcp://127.0.0.1:1";
+    };
+    await assertRejects(() => dial(address, options), TypeError, says);
+    await assertRejects(
+      async () => await listen("tcp://127.0.0.1:0", options),
+      TypeError,
+      says,
+    );
+    assertThrows(() => memoryPair(options), TypeError, says);
+  }
+  assertEquals(dialed, []);
 });

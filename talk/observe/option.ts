@@ -43,6 +43,19 @@ export interface CodecSource {
   readonly codecs?: readonly Codec[] | undefined;
 }
 
+/**
+ * Checks the option.
+ *
+ * @throws {TypeError} if it is no observer
+ */
+export function checkObserver({ observer }: ObserverOption): void {
+  // A connection that cannot be observed would be lost without an error.
+  if (observer === undefined || typeof observer?.observe === "function") return;
+  throw new TypeError(
+    'Cannot use option "observer": it is no observer; observe() of "@qtalk/qtalk/observe" makes one',
+  );
+}
+
 /** Has a connection observed, if there is an observer. */
 export function observed(
   transport: Transport,
@@ -62,6 +75,7 @@ export function observedSource(
   options: ObserverOption & CodecSource,
 ): TransportListener {
   if (options.observer === undefined) return source;
+  checkObserver(options);
   return {
     addr: source.addr,
     async accept() {

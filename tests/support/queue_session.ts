@@ -321,6 +321,10 @@ class QueueChannel implements RawChannel {
     return this.#streams !== undefined || this.#onReadable !== undefined;
   }
 
+  get isBeingRead(): boolean {
+    return this.#streams?.readable.locked || this.#onReadable !== undefined;
+  }
+
   peek(): Uint8Array | undefined {
     return this.#chunks[0];
   }

@@ -264,6 +264,13 @@ const HOSTILE: Record<string, [(lab: Lab) => void, string]> = {
     (lab) => lab.say("bytes", { bytes: "text" }),
     "received a message without bytes",
   ],
+  "bytes that the peer can still change": [
+    (lab) => {
+      const bytes = new Uint8Array(new SharedArrayBuffer(8));
+      lab.say("bytes", { bytes });
+    },
+    "received bytes in shared memory",
+  ],
   "a string with characters that are no bytes": [
     (lab) => lab.port.postMessage("\0qtalka\u0100"),
     "received a string with characters that are no bytes",

@@ -311,6 +311,10 @@ export class MessageTransport implements DividedTransport, GatheringTransport {
     if (!(bytes instanceof Uint8Array)) {
       return this.#fail(violation("received a message without bytes"));
     }
+    // The peer could change them after they were checked.
+    if (!(bytes.buffer instanceof ArrayBuffer)) {
+      return this.#fail(violation("received bytes in shared memory"));
+    }
     if (this.#reader !== undefined) {
       this.#reader.resolve(bytes);
       this.#reader = undefined;

@@ -55,11 +55,11 @@ export interface UpgradeOptions extends ListenSchemeOptions {
   /** The only path that accepts WebSockets. Default: every path. */
   path?: string | undefined;
   /**
-   * Called for every request before it becomes a WebSocket: `false` refuses it with
-   * 401, and a `Response` refuses it with that response. It gets a copy of the
-   * request, which stays readable while the peer is connected. Pages cannot set
-   * headers here: identify a browser by a cookie, a part of the URL, a subprotocol,
-   * or the first call. Default: every request is accepted.
+   * Called for every request before it becomes a WebSocket: `true` accepts it,
+   * `false` refuses it with 401, and a `Response` refuses it with that response. It
+   * gets a copy of the request, which stays readable while the peer is connected.
+   * Pages cannot set headers here: identify a browser by a cookie, a part of the URL,
+   * a subprotocol, or the first call. Default: every request is accepted.
    */
   authenticate?: RequestDecision | undefined;
   /**
@@ -160,19 +160,25 @@ export function webSocketAcceptor(
     // A request cannot be read any more once it is upgraded.
     const copy = new Request(request.url, { headers: [...request.headers] });
     const remoteAddr = addressOf(info?.remoteAddr);
-    const late = Promise.withResolvers<undefined>();
+    const late = Promise.withResolvers<"late">();
     const cancel = timeLimit(handshake.timeout, () => {
-      late.resolve(undefined);
+      late.resolve("late");
       handshake.onTimeout(remoteAddr);
     });
     let response: Response | undefined;
     try {
-      const asking = options.authenticate?.(copy, info) ?? true;
+      const { authenticate } = options;
+      const asking = authenticate ? authenticate(copy, info) : true;
       const allowed = await Promise.race([asking, late.promise]);
       if (allowed instanceof Response) return allowed;
       if (allowed === false) return refusal(401);
-      if (allowed !== true || !open || sockets >= maxSockets) {
+      if (allowed === "late" || !open || sockets >= maxSockets) {
         return refusal(503);
+      }
+      if (allowed !== true) {
+        throw new TypeError(
+          "Cannot accept WebSocket: authenticate returned neither true, false nor a Response",
+        );
       }
       response = upgrade(request, { remoteAddr, request: copy }, late, cancel);
       return response ?? refusal(400);
@@ -184,7 +190,7 @@ export function webSocketAcceptor(
   function upgrade(
     request: Request,
     connection: { remoteAddr: string; request: Request },
-    late: PromiseWithResolvers<undefined>,
+    late: PromiseWithResolvers<"late">,
     cancel: () => void,
   ): Response | undefined {
     const tls = connection.request.url.startsWith("https:")

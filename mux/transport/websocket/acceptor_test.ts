@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "../../../tests/support/harness.ts";
 import { turn, watch, within } from "../../../tests/support/within.ts";
 import { type UpgradeOptions, webSocketAcceptor } from "./acceptor.ts";
@@ -53,6 +53,20 @@ Deno.test("webSocketAcceptor: every option accepts undefined as its default", as
     fallback: undefined,
   };
   assertEquals(await optionsOfUpgrade(options), {});
+});
+
+Deno.test("webSocketAcceptor: a request is refused if authenticate returns neither true, false nor a Response", async () => {
+  // What programs without types return by mistake.
+  for (const result of [undefined, null, 1, "Ann", { user: "Ann" }]) {
+    for (const returned of [result, Promise.resolve(result)]) {
+      const authenticate = () => returned as unknown as boolean;
+      await assertRejects(
+        () => optionsOfUpgrade({ authenticate }),
+        TypeError,
+        "Cannot accept WebSocket: authenticate returned neither true, false nor a Response",
+      );
+    }
+  }
 });
 
 Deno.test("webSocketAcceptor: an idleTimeout out of range is a RangeError", () => {

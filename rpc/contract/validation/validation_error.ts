@@ -74,7 +74,10 @@ export function issuesAt(
   base: readonly (string | number)[],
 ): ValidationIssue[] {
   // Arrays of some libraries are of classes that `slice()` cannot make.
-  return [...issues].slice(0, MAX_ISSUES).map(({ message, path = [] }) => ({
+  const kept = [...issues].slice(0, MAX_ISSUES);
+  // A schema that refuses a value need not say why.
+  if (kept.length === 0) return [{ path: base, message: "Invalid value" }];
+  return kept.map(({ message, path = [] }) => ({
     path: [...base, ...[...path].slice(0, MAX_PATH).map(keyOf)],
     message: shortened(String(message), MAX_MESSAGE),
   }));
@@ -130,13 +133,16 @@ function accessOf(key: string | number): string {
 function keyOf(
   segment: PropertyKey | { readonly key: PropertyKey },
 ): string | number {
-  const key: unknown = typeof segment === "object" ? segment.key : segment;
+  // The key of a `Map` may be `null`.
+  const key: unknown = typeof segment === "object" && segment !== null
+    ? segment.key
+    : segment;
   switch (typeof key) {
     case "number":
       return key;
     case "string":
       return shortened(key, MAX_KEY);
-    // Some libraries give the keys of a `Map`.
+    // As may be any other value.
     case "object":
     case "function":
       return `(${typeof key})`;
