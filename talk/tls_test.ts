@@ -13,6 +13,7 @@ import {
   type TlsListenOptions,
 } from "@qtalk/qtalk";
 import { makeAuthority } from "../tests/support/certificates.ts";
+import { test } from "../tests/support/harness.ts";
 import { within } from "../tests/support/within.ts";
 
 const ca = await makeAuthority("test authority");
@@ -497,7 +498,7 @@ Deno.test("TLS: a listener that closes ends its peers without an error", async (
   assert(there.reports.isEmpty);
 });
 
-Deno.test("TLS: a client that ends in the handshake is gone at once, and no error", async () => {
+test("TLS: a client that ends in the handshake is gone at once, and no error", async () => {
   for (const scheme of ["tls", "wss"]) {
     await using there = await serve({}, `${scheme}://127.0.0.1:0`);
     const hostname = "127.0.0.1";
