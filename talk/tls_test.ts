@@ -181,6 +181,21 @@ Deno.test("TLS: a client refuses the certificate of a server for what is wrong w
   }
 });
 
+Deno.test("TLS: a client that refuses the certificate of a server is no error there", async () => {
+  const reports = new Reports();
+  const met = Promise.withResolvers<Peer>();
+  await using listener = await listen("tls://127.0.0.1:0", {
+    tls: server,
+    onPeer: (peer) => met.resolve(peer),
+    onError: reports.add,
+  });
+  const tls = { pin: ann.fingerprint };
+  await assertRejects(() => dial(listener.addr, { tls }), TalkError);
+  const peer = await within(met.promise, "the peer");
+  await within(peer.closed, "its end");
+  assert(reports.isEmpty);
+});
+
 Deno.test("TLS: an authority that another one has certified can be trusted by itself", async () => {
   const between = await ca.issueAuthority("between");
   const { cert, key } = await between.issue("CN=server", { names });
