@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { deepStrictEqual, notStrictEqual, ok } from "node:assert";
 
 export { ok as assert };
 type ErrorClass<E> = abstract new (...args: never[]) => E;
@@ -20,7 +20,7 @@ export async function assertRejects<E = unknown>(
 ): Promise<E> {
   const none = Symbol();
   const error = await run().then(() => none, (error: unknown) => error);
-  strictEqual(error === none, false);
+  notStrictEqual(error, none, "It resolves");
   checkError(error, type, text);
   return error as E;
 }
