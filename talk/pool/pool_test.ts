@@ -1067,8 +1067,11 @@ test("forward(): a call to a pool waits for a connection, as long as its caller 
   let ended = 0;
   const clients = clientsOf(t, world, 3, async (call, respond) => {
     arrived++;
-    await forwarding(call, respond);
-    ended++;
+    try {
+      await forwarding(call, respond);
+    } finally {
+      ended++;
+    }
   });
   const [client] = clients;
   await world.until("no connection", () => world.states.length >= 4);
