@@ -13,6 +13,7 @@ import {
   type TlsListenOptions,
 } from "@qtalk/qtalk";
 import { makeAuthority } from "../tests/support/certificates.ts";
+import { test } from "../tests/support/harness.ts";
 import { within } from "../tests/support/within.ts";
 
 const ca = await makeAuthority("test authority");
@@ -178,6 +179,21 @@ Deno.test("TLS: a client refuses the certificate of a server for what is wrong w
     await using there = await serve({ cert: cert!, key: key! });
     assertEquals((await dialError(there.addr, client)).code, code);
   }
+});
+
+Deno.test("TLS: a client that refuses the certificate of a server is no error there", async () => {
+  const reports = new Reports();
+  const met = Promise.withResolvers<Peer>();
+  await using listener = await listen("tls://127.0.0.1:0", {
+    tls: server,
+    onPeer: (peer) => met.resolve(peer),
+    onError: reports.add,
+  });
+  const tls = { pin: ann.fingerprint };
+  await assertRejects(() => dial(listener.addr, { tls }), TalkError);
+  const peer = await within(met.promise, "the peer");
+  await within(peer.closed, "its end");
+  assert(reports.isEmpty);
 });
 
 Deno.test("TLS: an authority that another one has certified can be trusted by itself", async () => {
@@ -497,7 +513,7 @@ Deno.test("TLS: a listener that closes ends its peers without an error", async (
   assert(there.reports.isEmpty);
 });
 
-Deno.test("TLS: a client that ends in the handshake is gone at once, and no error", async () => {
+test("TLS: a client that ends in the handshake is gone at once, and no error", async () => {
   for (const scheme of ["tls", "wss"]) {
     await using there = await serve({}, `${scheme}://127.0.0.1:0`);
     const hostname = "127.0.0.1";

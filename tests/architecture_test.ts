@@ -84,9 +84,12 @@ function codeOf(path: string): string {
   return text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
 }
 
-const { exports } = JSON.parse(
+const { exports, tasks } = JSON.parse(
   Deno.readTextFileSync(new URL("deno.json", ROOT)),
-) as { exports: Record<string, string> };
+) as {
+  exports: Record<string, string>;
+  tasks: Record<string, { command: string }>;
+};
 /** What the command line computes the name of, or starts as a worker. */
 const COMPUTED = [
   "talk/cli/certificates/make_certificate.ts",
@@ -266,6 +269,14 @@ Deno.test("architecture: only the command line imports what it computes the name
     const computed = /\bimport\((?!\s*")/.exec(codeOf(path));
     assertEquals(computed, null, `${path} hides an import`);
   }
+});
+
+Deno.test("architecture: the executable of deno task compile has what Deno does not see", () => {
+  const { command } = tasks["compile"]!;
+  assertEquals(
+    COMPUTED.filter((path) => !command.includes(`--include ${path} `)),
+    [],
+  );
 });
 
 Deno.test("architecture: mod.ts reaches nothing outside the project when it starts", () => {

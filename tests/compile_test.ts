@@ -1,8 +1,9 @@
 // `deno task compile`: qtalk as one executable file. It needs a base binary that
 // Deno downloads.
 
-import { handlerFrom, listen } from "@qtalk/qtalk";
+import { dial, handlerFrom, listen } from "@qtalk/qtalk";
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { startProgram } from "./support/program.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const { version, tasks } = JSON.parse(
@@ -86,6 +87,24 @@ Deno.test({
         assertMatch(text, /\b0 failed/);
       });
     }
+    await t.step({
+      name: "qtalk serve --parallel",
+      // Several listeners cannot share a port there.
+      ignore: Deno.build.os === "windows",
+      async fn() {
+        await Deno.writeTextFile(
+          `${folder}/service.ts`,
+          `export default { greet: (name: string) => "Hello, " + name };`,
+        );
+        await using server = startProgram(program, [
+          ...["serve", `${folder}/service.ts`, "--parallel", "2"],
+          ...["--address", "tcp://127.0.0.1:0"],
+        ]);
+        const line = await server.line(/^listening on /);
+        await using peer = await dial(line.split(" ").at(-1)!);
+        assertEquals(await peer.call("greet", ["Ann"]), "Hello, Ann");
+      },
+    });
     await t.step("qtalk cert", async () => {
       const { success, text } = await run(
         program,

@@ -748,8 +748,12 @@ test("pool: options of the wrong type or out of range are refused", (t) => {
 });
 
 /** Clients of a gateway that forwards to the pool. */
-function clientsOf(t: Harness, world: World, count = 1): Peer[] {
-  const handler = forward(world.pool);
+function clientsOf(
+  t: Harness,
+  world: World,
+  count = 1,
+  handler: Handler = forward(world.pool),
+): Peer[] {
   return Array.from({ length: count }, () => t.pair({}, { handler })[0]);
 }
 
@@ -1053,7 +1057,17 @@ test("forward(): what a lost member of a pool had lent is not found, at no other
 test("forward(): a call to a pool waits for a connection, as long as its caller and its deadline let it", async (t) => {
   const world = new World(t, ABC.slice(0, 2), { maxWaitingCalls: 3 });
   ABC.forEach((address) => world.server(address).isUp = false);
-  const clients = clientsOf(t, world, 3);
+  const forwarding = forward(world.pool);
+  let arrived = 0;
+  let ended = 0;
+  const clients = clientsOf(t, world, 3, async (call, respond) => {
+    arrived++;
+    try {
+      await forwarding(call, respond);
+    } finally {
+      ended++;
+    }
+  });
   const [client] = clients;
   await world.until("no connection", () => world.states.length >= 4);
 
@@ -1062,10 +1076,13 @@ test("forward(): a call to a pool waits for a connection, as long as its caller 
     RpcError,
   );
   assertEquals(late.code, "timeout");
+  await world.until("it waits no more", () => ended === 1);
 
   const stop = new AbortController();
   const given = watch(client!.call("echo", 1, { signal: stop.signal }));
   const calls = clients.slice(1).map((one, i) => one.call("echo", i));
+  // Sessions are not read in the order in which they were written to.
+  await world.until("three wait", () => arrived === 4);
   const full = watch(clients[1]!.call("x"));
   await world.until("one is refused", () => full.state !== "pending");
   assertInstanceOf(full.reason, RemoteError);

@@ -17,7 +17,12 @@ import { Chromium, findChromium } from "../browser/chromium.ts";
 import { findRuntimes } from "../node_bun/runtimes.ts";
 import { startProgram } from "../support/program.ts";
 import { within } from "../support/within.ts";
-import { documentedFiles, Project, subpaths } from "./project.ts";
+import {
+  documentedExamples,
+  documentedFiles,
+  Project,
+  subpaths,
+} from "./project.ts";
 
 const { found, missing } = await findRuntimes();
 const programs = findChromium();
@@ -145,7 +150,6 @@ Deno.test({
       "client.ts",
     ]);
     const folder = `${project.folder}/stranger`;
-    await Deno.mkdir(folder);
     for (const [name, text] of files) {
       await project.write(`stranger/${name}`, text);
     }
@@ -174,6 +178,40 @@ Deno.test({
         /^Hello, Ann\n/,
       );
     });
+  },
+});
+
+Deno.test({
+  name:
+    "npm: the examples of the documentation compile and run on Node and Bun",
+  ignore,
+  async fn(t) {
+    const examples = documentedExamples();
+    assert(examples.size > 60, `there are only ${examples.size}`);
+    for (const [name, text] of examples) {
+      await project.write(`examples/${name}`, text);
+    }
+    const { compilerOptions } = JSON.parse(
+      (await documentedFiles()).get("tsconfig.json")!,
+    );
+    await project.write(
+      "examples.json",
+      JSON.stringify({ compilerOptions, include: ["examples/*.ts"] }),
+    );
+    const args = [project.compiler("typescript"), "-p", "examples.json"];
+    assertEquals(await project.run(found!.node24, args), "");
+    await project.write(
+      "dist/all.js",
+      [...examples.keys()].map((name) =>
+        `await import("./examples/${name.replace(/ts$/, "js")}");`
+      ).join("\n") + `console.log("all done");`,
+    );
+    for (const name of ["node", "node24", "bun"] as const) {
+      await t.step(name, async () => {
+        const said = await project.run(found![name], ["dist/all.js"]);
+        assertMatch(said, /\nall done\n$/);
+      });
+    }
   },
 });
 

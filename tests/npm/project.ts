@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { files, read } from "../support/docs.ts";
 import { makePackage } from "./make_package.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -94,9 +95,11 @@ export class Project implements AsyncDisposable {
     return runIn(this.folder, command, args);
   }
 
-  /** Writes a file into the folder. */
+  /** Writes a file into the folder, or into one in it. */
   async write(name: string, text: string): Promise<void> {
-    await Deno.writeTextFile(`${this.folder}/${name}`, text);
+    const path = `${this.folder}/${name}`;
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    await Deno.writeTextFile(path, text);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -135,5 +138,28 @@ export async function documentedFiles(): Promise<Map<string, string>> {
   const block = /`([\w.]+)`:\n\n```\w+(?: ignore)?\n([^]*?)```/g;
   return new Map(
     Array.from(page.matchAll(block), ([, name, text]) => [name!, text!]),
+  );
+}
+
+/** What an example needs that the package does not have on Node. */
+const DENO = /\bDeno\.|"(?:npm|jsr):|new Worker\(/;
+
+/**
+ * The examples of the documentation that run on Node and Bun, each by the name of a
+ * module.
+ */
+export function documentedExamples(): Map<string, string> {
+  const pages = [...files("docs/")].filter((path) => path.endsWith(".md"));
+  return new Map(
+    ["README.md", ...pages].flatMap((page) =>
+      [...read(page).matchAll(/^```ts\n([^]*?)^```$/gm)]
+        .map(([, text]) => text!)
+        .filter((text) => !DENO.test(text))
+        .map((text, i): [string, string] => [
+          `${page.replace(/\W/g, "_")}_${i + 1}.ts`,
+          // Without this, an example that imports nothing is no module.
+          text.replace(`"@std/assert"`, `"../assert.js"`) + "export {};\n",
+        ])
+    ),
   );
 }

@@ -22,7 +22,9 @@ async function complaints(
   );
   const [first, ...lines] = message.split("\n");
   assertEquals(first, "The test left something behind:");
-  return lines.map((line) => line.replace(/tests\/\S*:\d+:\d+$/, "HERE"));
+  return lines.map((line) =>
+    line.replace(/tests\/support\/harness_test\.ts:\d+:\d+$/, "HERE")
+  );
 }
 
 test("harness: a test that leaves nothing passes", async (t) => {

@@ -19,6 +19,7 @@ export interface Middle {
   /** The stream for TLS. */
   readonly stream: {
     on(event: "close" | "end", listener: () => void): unknown;
+    destroy(): unknown;
   };
   /** Whether the socket has ended before TLS did, by a message of its own. */
   readonly truncated: boolean;

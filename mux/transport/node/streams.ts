@@ -19,6 +19,8 @@ export interface NodeReadable {
   resume(): unknown;
   /** Closes it. */
   destroy(): unknown;
+  /** Whether it has told of its end. */
+  readonly readableEnded?: boolean;
 }
 
 /** What this module uses of a `stream.Writable`. */
@@ -147,10 +149,13 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
     };
     this.#flow.pause();
     input.on("data", (chunk: Uint8Array) => this.#take(chunk));
-    input.on("end", () => {
+    const onEnd = () => {
       const failure = options.endFailure?.();
       this.#finish(failure === undefined ? {} : { failure });
-    });
+    };
+    input.on("end", onEnd);
+    // TLS of Bun can end in the turn in which its handshake does.
+    if (input.readableEnded) onEnd();
     input.on("error", (error: unknown) => {
       const failure = (options.failureOf ?? systemError)(error);
       this.#finish({ failure });

@@ -440,6 +440,9 @@ export class Guard {
         const alert = middle.sent === 0 ? alertOf(error.code) : undefined;
         await refuse(socket, alert, ended);
       }
+      // Otherwise Bun keeps what TLS has of a client that ended, for
+      // `handshakeTimeout` of the server: a timer, the stream and the socket.
+      middle.stream.destroy();
       socket.destroy();
     } finally {
       cancel();

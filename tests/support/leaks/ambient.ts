@@ -25,7 +25,9 @@ interface Listening {
 }
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
-const { pathname: HERE } = new URL(import.meta.url);
+/** The modules that watch. */
+const WATCHERS = [import.meta.url, import.meta.resolve("../timers.ts")]
+  .map((url) => new URL(url).pathname);
 /** Modules of the layers, tests excluded. */
 const LIBRARY = /^(?:mux|rpc|codec|talk)\/.*(?<!_test)\.ts$/;
 
@@ -170,10 +172,12 @@ export class AmbientWatch {
   }
 }
 
-/** Where an error was made: the innermost place that is not this module. */
+/** Where an error was made: the innermost place that is none of the watchers. */
 function placeOf(error: Error): string {
   const frame = (error.stack ?? "").split("\n").slice(1)
-    .find((line) => line.includes(ROOT) && !line.includes(HERE));
+    .find((line) =>
+      line.includes(ROOT) && !WATCHERS.some((path) => line.includes(path))
+    );
   // Most runtimes write URLs there, and Bun paths.
   const place = frame?.slice(frame.indexOf(ROOT) + ROOT.length);
   return place?.match(/^[^\s)]*/)?.[0] ?? "elsewhere";
