@@ -198,6 +198,7 @@ export class QmuxSession implements RawSession {
       onError: (error) => this.#writeFailed(error),
       maxQueuedReplySize: resolved.maxQueuedReplySize,
       headroom: adopting?.headroom,
+      writeTarget: adopting?.writeTarget,
       exchange: adopting && (() => adopting.exchange()),
       earlyWrite: (this.#transport as Partial<GatheringTransport>).earlyWrite,
       deferred: share?.deferred ?? DEFERRED_WRITES,

@@ -247,6 +247,8 @@ export interface KeptTransport extends Transport {
 export interface AdoptingTransport extends Transport {
   /** Bytes that it needs before those that are written, in the same buffer. */
   readonly headroom: number;
+  /** Bytes of a write from which on it takes no further DATA: at most 256 KiB. */
+  readonly writeTarget: number;
   /**
    * As `write()`. When it has ended, the buffer of the bytes belongs to the transport
    * if {@linkcode exchange} returns another one.

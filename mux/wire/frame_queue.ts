@@ -66,7 +66,10 @@ export class BufferRetention {
   }
 }
 
-/** A write of this many bytes takes no further DATA from waiting channels. */
+/**
+ * A write of this many bytes takes no further DATA from waiting channels, unless the
+ * transport wants smaller ones.
+ */
 export const WRITE_TARGET = 256 * 1024;
 /**
  * A DATA frame counts towards {@linkcode WRITE_TARGET} as if it had as many bytes
@@ -123,7 +126,7 @@ const resolved = Promise.resolve();
 export interface FrameQueueOptions {
   /**
    * Writes all of `bytes`, which may change again once it resolves. What the DATA
-   * frames among them cost is at most {@linkcode WRITE_TARGET}, or a frame more.
+   * frames among them cost is at most `writeTarget`, or a frame more.
    */
   write: (bytes: Uint8Array, dataCost: number) => Promise<void>;
   /** Called once, when a write has failed; there are no writes after that. */
@@ -136,6 +139,11 @@ export interface FrameQueueOptions {
    * Returns another buffer if that of the last write was kept. Default: none ever is.
    */
   exchange?: (() => Uint8Array<ArrayBuffer> | undefined) | undefined;
+  /**
+   * Bytes of a write from which on it takes no further DATA from waiting channels; at
+   * most, and by default, {@linkcode WRITE_TARGET}.
+   */
+  writeTarget?: number | undefined;
   /** Bytes of small frames that do not wait for the end of the turn. Default: 2 KiB. */
   earlyWrite?: number | undefined;
   /** What limits how long frames may wait for others. Default: none may. */
@@ -164,6 +172,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   readonly #onError: FrameQueueOptions["onError"];
   readonly #maxQueuedReplySize: number;
   readonly #exchange: FrameQueueOptions["exchange"];
+  readonly #writeTarget: number;
   readonly #earlyWrite: number;
   readonly #deferred: DeferredWrites | undefined;
   deferredAt = -1;
@@ -217,6 +226,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#onError = options.onError;
     this.#maxQueuedReplySize = options.maxQueuedReplySize;
     this.#exchange = options.exchange;
+    this.#writeTarget = options.writeTarget ?? WRITE_TARGET;
     this.#earlyWrite = options.earlyWrite ?? EARLY_WRITE;
     this.#deferred = options.deferred;
     this.#start = this.#length = options.headroom ?? 0;
@@ -224,7 +234,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
 
   /** Whether DATA may be queued now. */
   get hasRoom(): boolean {
-    return this.#length + this.#dataCost < WRITE_TARGET;
+    return this.#length + this.#dataCost < this.#writeTarget;
   }
 
   hasRoomFor(_recipientId: number): boolean {

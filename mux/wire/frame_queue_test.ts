@@ -34,7 +34,12 @@ class Harness {
   #settle: PromiseWithResolvers<void> | undefined;
 
   constructor(
-    { held = false, maxQueuedReplySize = 1_000, earlyWrite = 2_048 } = {},
+    {
+      held = false,
+      maxQueuedReplySize = 1_000,
+      writeTarget = WRITE_TARGET,
+      earlyWrite = 2_048,
+    } = {},
   ) {
     this.queue = new FrameQueue({
       write: (bytes) => {
@@ -47,6 +52,7 @@ class Harness {
       },
       onError: (error) => this.errors.push(error),
       maxQueuedReplySize,
+      writeTarget,
       earlyWrite,
       deferred: new DeferredWrites((_ms, expire) => {
         this.timer = expire;
@@ -570,14 +576,16 @@ Deno.test("FrameQueue: sends bulk DATA in round-robin order, one quantum each", 
 });
 
 Deno.test("FrameQueue: a write exceeds its target by less than one quantum of bulk DATA", async () => {
-  const harness = new Harness({ held: true });
-  new Bulk(harness.queue, 1);
-  new Bulk(harness.queue, 2);
-  for (let i = 0; i < 5; i++) {
-    await turn();
-    assertGreaterOrEqual(harness.writes[i]!.length, WRITE_TARGET);
-    assertLess(harness.writes[i]!.length, WRITE_TARGET + SEND_QUANTUM + 9);
-    await harness.release();
+  for (const writeTarget of [WRITE_TARGET, WRITE_TARGET / 2]) {
+    const harness = new Harness({ held: true, writeTarget });
+    new Bulk(harness.queue, 1);
+    new Bulk(harness.queue, 2);
+    for (let i = 0; i < 5; i++) {
+      await turn();
+      assertGreaterOrEqual(harness.writes[i]!.length, writeTarget);
+      assertLess(harness.writes[i]!.length, writeTarget + SEND_QUANTUM + 9);
+      await harness.release();
+    }
   }
 });
 
