@@ -202,6 +202,7 @@ export class QmuxSession implements RawSession {
       headroom: adopting?.headroom,
       exchange: adopting && (() => adopting.exchange()),
       earlyWrite: (this.#transport as Partial<GatheringTransport>).earlyWrite,
+      clock,
       deferred: share?.deferred ?? DEFERRED_WRITES,
     });
     this.#turns = share?.turns ?? new TurnBudget();
