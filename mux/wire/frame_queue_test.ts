@@ -372,7 +372,7 @@ Deno.test("FrameQueue: writes nothing early, up to 16 KiB, where that takes less
     for (let sent = 0; sent < 64; sent++) {
       queue.data(sent, new Uint8Array(100));
     }
-    await turn();
+    await queue.idle();
     writes += all.length;
     all.length = 0;
   }
