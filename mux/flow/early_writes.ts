@@ -15,18 +15,22 @@ const UNTIMED = 2_048;
 /** Milliseconds that they take at least. */
 const LEAST_TIME = 0.001;
 /**
- * Values until the next comparison, per unit of advantage: 150,000 for 0.15. Only
- * to try the worse way costs anything, so that is half a percent of the time at most.
+ * Values between two comparisons: twice as many each time, while they agree, and at
+ * most so many per unit of advantage, which is 150,000 for 0.15. Only to try the
+ * worse way costs anything, so that is a percent of the time.
  */
-const BETWEEN = 1_000_000;
+const BETWEEN = { first: 4_096, most: 1_000_000 };
 /**
  * How much a comparison counts, and how far apart the two ways can be in it: what
  * else runs, or a pause of the program, can make a single one wrong.
  */
 const WEIGHT = 1 / 4;
 const MOST_APART = 1 / 4;
-/** How much faster late writes have to be so that they are used, and stay so. */
-const MARGIN = { begin: 0.05, stay: 0.02 };
+/**
+ * How much faster late writes have to be so that they are used, and stay so. A
+ * single comparison does not suffice.
+ */
+const MARGIN = { begin: 0.065, stay: 0.02 };
 
 /**
  * Finds out by trial whether small frames should leave before their turn ends.
@@ -59,6 +63,8 @@ export class EarlyWrites {
   #advantage = 0;
   /** Whether late writes are the faster ones, as far as is known. */
   #prefersLate = false;
+  /** Values until the next comparison. */
+  #between = 0;
 
   /**
    * Begins with early writes.
@@ -106,7 +112,7 @@ export class EarlyWrites {
     this.#firstRate = undefined;
     this.#use(this.#prefersLate);
     this.#step = "using";
-    this.#until = sent + BETWEEN * Math.abs(this.#advantage);
+    this.#until = sent + this.#between;
   }
 
   #try(late: boolean, sent: number): void {
@@ -125,7 +131,12 @@ export class EarlyWrites {
     const late = this.#size === this.#early ? -faster : faster;
     const bounded = Math.max(-MOST_APART, Math.min(MOST_APART, late));
     this.#advantage += WEIGHT * (bounded - this.#advantage);
-    const { begin, stay } = MARGIN;
-    this.#prefersLate = this.#advantage > (this.#prefersLate ? stay : begin);
+    const margin = this.#prefersLate ? MARGIN.stay : MARGIN.begin;
+    const prefersLate = this.#advantage > margin;
+    const most = BETWEEN.most * Math.abs(this.#advantage);
+    this.#between = prefersLate === this.#prefersLate
+      ? Math.min(most, 2 * this.#between + BETWEEN.first)
+      : 0;
+    this.#prefersLate = prefersLate;
   }
 }
