@@ -36,7 +36,7 @@ const MARGIN = { begin: 0.065, stay: 0.02 };
  * Finds out by trial whether small frames should leave before their turn ends.
  *
  * With early writes, the peer works while this side is still busy: if each has a
- * processor, that is up to 1.9 times as fast. If they share one, it is 0.7 to 0.8
+ * processor, that is up to 1.8 times as fast. If they share one, it is 0.7 to 0.8
  * times as fast, because there are more writes (tests/bench/LOG.md). A session
  * cannot see which is the case, and the number of processors of its own machine
  * does not say it. So it sends some thousand values in each way, compares how long

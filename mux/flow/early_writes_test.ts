@@ -16,15 +16,18 @@ class Sender {
   /** How often the clock was read. */
   looks = 0;
 
-  /** Tries early writes first, then late ones first, and so on. */
+  /** Tries late writes first, then early ones first, and so on. */
   constructor(size = EARLY) {
-    let isLate = true;
+    let lateFirst = false;
     this.size = size;
     const clock = () => (this.looks++, this.now);
     this.writes = new EarlyWrites(
       size,
       clock,
-      () => (isLate = !isLate) ? 0 : 0.9,
+      () => {
+        lateFirst = !lateFirst;
+        return lateFirst ? 0 : 0.9;
+      },
     );
   }
 
