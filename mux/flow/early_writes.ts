@@ -6,31 +6,28 @@ import type { Clock } from "./turns.ts";
  */
 const LATE_WRITE = 16 * 1024;
 /** Small values that are sent in one way while it is timed. */
-const TIMED = 6_144;
+const TIMED = 2_048;
 /**
  * Those between a change and them. Calls whose answers came in one read are sent in
  * one turn again, and so it takes a while until a change has its full effect.
  */
-const UNTIMED = 2_048;
+const UNTIMED = 1_024;
 /** Milliseconds that they take at least. */
 const LEAST_TIME = 0.001;
 /**
- * Values between two comparisons: twice as many each time, while they agree, and at
- * most so many per unit of advantage, which is 150,000 for 0.15. Only to try the
- * worse way costs anything, so that is a percent of the time.
+ * Values between two comparisons: none as long as they contradict what is known, then
+ * more and more, and at most so many per unit of advantage, 300,000 for 0.15. Only
+ * to try the worse way costs anything, so that is half a percent of the time.
  */
-const BETWEEN = { first: 4_096, most: 1_000_000 };
+const BETWEEN = { first: 8_192, most: 2_000_000 };
 /**
  * How much a comparison counts, and how far apart the two ways can be in it: what
  * else runs, or a pause of the program, can make a single one wrong.
  */
 const WEIGHT = 1 / 4;
 const MOST_APART = 1 / 4;
-/**
- * How much faster late writes have to be so that they are used, and stay so. A
- * single comparison does not suffice.
- */
-const MARGIN = { begin: 0.065, stay: 0.02 };
+/** How much faster late writes have to be so that they are used, and stay so. */
+const MARGIN = { begin: 0.03, stay: 0.01 };
 
 /**
  * Finds out by trial whether small frames should leave before their turn ends.
@@ -133,10 +130,14 @@ export class EarlyWrites {
     this.#advantage += WEIGHT * (bounded - this.#advantage);
     const margin = this.#prefersLate ? MARGIN.stay : MARGIN.begin;
     const prefersLate = this.#advantage > margin;
-    const most = BETWEEN.most * Math.abs(this.#advantage);
-    this.#between = prefersLate === this.#prefersLate
-      ? Math.min(most, 2 * this.#between + BETWEEN.first)
-      : 0;
+    const agrees = prefersLate === this.#prefersLate &&
+      late > 0 === prefersLate;
+    this.#between = agrees
+      ? Math.min(
+        2 * this.#between + BETWEEN.first,
+        BETWEEN.most * Math.abs(this.#advantage),
+      )
+      : this.#between / 4;
     this.#prefersLate = prefersLate;
   }
 }
