@@ -201,6 +201,7 @@ export class QmuxSession implements RawSession {
       writeTarget: adopting?.writeTarget,
       exchange: adopting && (() => adopting.exchange()),
       earlyWrite: (this.#transport as Partial<GatheringTransport>).earlyWrite,
+      clock,
       deferred: share?.deferred ?? DEFERRED_WRITES,
     });
     this.#turns = share?.turns ?? new TurnBudget();

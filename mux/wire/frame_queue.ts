@@ -20,6 +20,8 @@ import { Queue } from "../../queue.ts";
 import { writeUint32 } from "../../uint32.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
 import type { FrameSender } from "./frame_sender.ts";
+import { EarlyWrites } from "../flow/early_writes.ts";
+import type { Clock } from "../flow/turns.ts";
 import type {
   DeferredWrites,
   DeferringWriter,
@@ -97,8 +99,8 @@ const MAX_PASSES = 64;
  * Bytes of small frames that leave without waiting for the end of the turn: the
  * peer starts to work on them meanwhile, if it has a processor of its own. With 64
  * calls in flight, that is 1.6 times as many calls per second as one write for all
- * of them; on a single processor it is 0.87 (tests/bench/LOG.md). A transport
- * whose writes are dear may say a larger number.
+ * of them; on a single processor it is 0.8 (tests/bench/LOG.md), so `EarlyWrites`
+ * finds out what pays. A transport whose writes are dear may say a larger number.
  */
 const EARLY_WRITE = 2 * 1024;
 /**
@@ -146,6 +148,8 @@ export interface FrameQueueOptions {
   writeTarget?: number | undefined;
   /** Bytes of small frames that do not wait for the end of the turn. Default: 2 KiB. */
   earlyWrite?: number | undefined;
+  /** Times whether it pays that they do not. Default: they never wait. */
+  clock?: Clock | undefined;
   /** What limits how long frames may wait for others. Default: none may. */
   deferred?: DeferredWrites | undefined;
 }
@@ -173,7 +177,15 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   readonly #maxQueuedReplySize: number;
   readonly #exchange: FrameQueueOptions["exchange"];
   readonly #writeTarget: number;
-  readonly #earlyWrite: number;
+  readonly #clock: Clock | undefined;
+  /** Bytes from which on small frames may be an early write. */
+  readonly #leastEarly: number;
+  /** Bytes from which on they are one now. */
+  #earlyWrite: number;
+  /** Finds out whether they should be; made when there are as many. */
+  #earlyWrites: EarlyWrites | undefined;
+  /** Small values that were queued. */
+  #values = 0;
   readonly #deferred: DeferredWrites | undefined;
   deferredAt = -1;
   isWatched = false;
@@ -227,7 +239,8 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#maxQueuedReplySize = options.maxQueuedReplySize;
     this.#exchange = options.exchange;
     this.#writeTarget = options.writeTarget ?? WRITE_TARGET;
-    this.#earlyWrite = options.earlyWrite ?? EARLY_WRITE;
+    this.#clock = options.clock;
+    this.#earlyWrite = this.#leastEarly = options.earlyWrite ?? EARLY_WRITE;
     this.#deferred = options.deferred;
     this.#start = this.#length = options.headroom ?? 0;
   }
@@ -286,7 +299,10 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     if (this.#state === "stopped") return;
     const isSmall = payload.length < LARGE_DATA;
     // A value: transfers have small pieces, too, where a read or a window ends.
-    if (isSmall && shareable === 0) this.#besideSmall = BESIDE_WRITES;
+    if (isSmall && shareable === 0) {
+      this.#besideSmall = BESIDE_WRITES;
+      this.#values++;
+    }
     const isAlone = this.#besideSmall > 0 ||
       !this.#extendData(recipientId, payload, shareable);
     if (isAlone) {
@@ -501,7 +517,10 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     if (this.#length === this.#start) return this.#rest();
     const bytes = view(this.#buffer, this.#start, this.#length);
     const dataCost = this.#dataCost;
-    if (this.#besideSmall > 0) this.#besideSmall--;
+    if (this.#besideSmall > 0) {
+      this.#besideSmall--;
+      if (bytes.length >= this.#leastEarly) this.#compareWays();
+    }
     this.#swap();
     let writing: Promise<void>;
     try {
@@ -510,6 +529,13 @@ export class FrameQueue implements FrameSender, DeferringWriter {
       writing = Promise.reject(error);
     }
     writing.then(this.#onWritten, this.#onFailed);
+  }
+
+  /** Whether the small frames of a turn should leave early may change. */
+  #compareWays(): void {
+    if (this.#clock === undefined) return;
+    this.#earlyWrites ??= new EarlyWrites(this.#leastEarly, this.#clock);
+    this.#earlyWrite = this.#earlyWrites.next(this.#values);
   }
 
   readonly #onWritten = (): void => {

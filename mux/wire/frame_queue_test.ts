@@ -12,6 +12,7 @@ import { type Frame, parseFrames, toHex } from "../../tests/support/wire.ts";
 import { turn, watch } from "../../tests/support/within.ts";
 import { MuxError } from "../errors.ts";
 import { DeferredWrites } from "../flow/deferred_writes.ts";
+import type { Clock } from "../flow/turns.ts";
 import {
   BufferRetention,
   FrameQueue,
@@ -39,6 +40,7 @@ class Harness {
       maxQueuedReplySize = 1_000,
       writeTarget = WRITE_TARGET,
       earlyWrite = 2_048,
+      clock = undefined as Clock | undefined,
     } = {},
   ) {
     this.queue = new FrameQueue({
@@ -54,6 +56,7 @@ class Harness {
       maxQueuedReplySize,
       writeTarget,
       earlyWrite,
+      clock,
       deferred: new DeferredWrites((_ms, expire) => {
         this.timer = expire;
         return () => this.timer = undefined;
@@ -361,6 +364,28 @@ Deno.test("FrameQueue: gathers more small DATA before an early write if the tran
   assertEquals(writes.length, 0);
   queue.data(3, new Uint8Array(100));
   assertEquals(writes.length, 1);
+});
+
+Deno.test("FrameQueue: gathers all of a turn, up to 16 KiB, where that takes less time", async () => {
+  let time = 0;
+  const { queue, writes } = new Harness({ clock: () => time });
+  /** Sends so many turns, and as many values in each; returns the writes. */
+  const send = async (turns: number, values: number) => {
+    const before = time;
+    for (let i = 0; i < turns; i++) {
+      for (let id = 0; id < values; id++) queue.data(id, new Uint8Array(100));
+      await queue.idle();
+      // A peer on the same processor: only writes take time.
+      time += writes.length;
+      writes.length = 0;
+    }
+    return time - before;
+  };
+  assertEquals(await send(10, 64), 20);
+  await send(2_000, 64);
+  // At times, it writes early to compare.
+  assertLess(await send(1_000, 64), 1_200);
+  assertGreaterOrEqual(await send(10, 200), 20);
 });
 
 Deno.test("FrameQueue: large DATA of one turn leaves in one write, up to 256 KiB", async () => {
