@@ -14,7 +14,7 @@ import { type BlockPool, ReceiveBuffer } from "./receive_buffer.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
 import type { FrameSender } from "../wire/frame_sender.ts";
-import { SEND_QUANTUM } from "../wire/frame.ts";
+import { LONE_QUANTUM, SEND_QUANTUM } from "../wire/frame.ts";
 import type { CreditSource, DataSource } from "../wire/frame_source.ts";
 import { Queue } from "../../queue.ts";
 import type { ErrorOwner, RawChannel } from "../raw.ts";
@@ -112,6 +112,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #pendingWrites: Queue<PendingWrite> | undefined;
   /** Payload bytes that the peer accepts in one DATA frame. */
   #remoteMaxPacketSize = 0;
+  /** Payload bytes of the DATA frame being read that have not arrived. */
+  #frameLeft = 0;
   #creditDue = 0;
   /** Whether any payload was sent or received. */
   #carried = false;
@@ -264,7 +266,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   expect(bytes: number): void {
     if (!this.#mayReturnCredit()) return;
-    this.#giveCredit(this.#receiveWindow.expect(bytes - this.buffered));
+    const coming = this.buffered + this.#frameLeft;
+    this.#giveCredit(this.#receiveWindow.expect(bytes - coming));
   }
 
   whenReadable(callback: () => void): void {
@@ -421,11 +424,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
 
   // --- Called by the frame queue ----------------------------------------------
 
-  pull(): boolean {
+  pull(isAlone = false): boolean {
     const pending = this.#pendingWrites;
     if (pending === undefined) return this.#pullWriter();
     const first = pending.first!;
-    const size = this.#frameSize(first.bytes.length);
+    const quantum = isAlone ? LONE_QUANTUM : SEND_QUANTUM;
+    const size = this.#frameSize(first.bytes.length, quantum);
     if (size === 0) return this.#dataScheduled = false;
     this.#sendData(view(first.bytes, 0, size));
     if (size < first.bytes.length) {
@@ -485,6 +489,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   onData(length: number): boolean {
     if (!this.#mayReceive()) return false;
     this.#receiveWindow.receive(length);
+    this.#frameLeft = length;
     return this.#carried = true;
   }
 
@@ -496,6 +501,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       this.#onDropped?.(view(chunk, from, to));
       this.#returnCredit(to - from);
     } else {
+      this.#frameLeft -= to - from;
       this.#received.borrow(chunk, from, to);
     }
   }
@@ -631,12 +637,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   }
 
   /** How many of `bytes` the next DATA frame may carry. */
-  #frameSize(bytes: number): number {
+  #frameSize(bytes: number, quantum = SEND_QUANTUM): number {
     return Math.min(
       bytes,
       this.#sendWindow.credit,
       this.#remoteMaxPacketSize,
-      SEND_QUANTUM,
+      quantum,
     );
   }
 

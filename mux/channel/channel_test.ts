@@ -187,7 +187,60 @@ scripted(
   },
 );
 
+scripted(
+  "QmuxChannel: expect() lends nothing for the rest of a frame that has begun to arrive",
+  async (script) => {
+    const { channel, id } = await opened(script);
+    const payload = "x".repeat(40_000);
+    const frame = data(id, payload);
+    await script.raw.send(frame.subarray(0, 10_000));
+    await turn();
+    channel.expect(payload.length);
+    await script.raw.send(frame.subarray(10_000));
+    assertEquals(await types(script), []);
+    // The window has 66,560 bytes.
+    channel.expect(payload.length + 26_560 + 50_000);
+    const [credit, ...others] = await script.said();
+    assertEquals(credit, {
+      type: "window-adjust",
+      recipient: 5,
+      bytes: 50_000,
+    });
+    assertEquals(others, []);
+  },
+);
+
 // --- Sending -----------------------------------------------------------------
+
+scripted(
+  "QmuxChannel: a large value that is alone leaves in DATA of up to 520 KiB",
+  async (script) => {
+    const { channel } = await opened(script);
+    await channel.send(new Uint8Array(1024 * 1024 + 100));
+    const sizes = (await script.said()).map((frame) =>
+      frame.type === "data" ? frame.payload.length : frame.type
+    );
+    assertEquals(sizes, [532_480, 1024 * 1024 + 100 - 532_480]);
+  },
+);
+
+scripted(
+  "QmuxChannel: large values of two channels leave in turns of 65 KiB",
+  async (script) => {
+    const { channel } = await opened(script);
+    const other = (await script.accepted({ window: GO_WINDOW })).channel;
+    assertInstanceOf(other, QmuxChannel);
+    const size = 4 * 66_560;
+    await Promise.all([
+      channel.send(new Uint8Array(size)),
+      other.send(new Uint8Array(size)),
+    ]);
+    const sizes = (await script.said()).map((frame) =>
+      frame.type === "data" ? frame.payload.length : frame.type
+    );
+    assertEquals(sizes, Array(8).fill(66_560));
+  },
+);
 
 scripted(
   "QmuxChannel: send() returns undefined when it copied the bytes at once",

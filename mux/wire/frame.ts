@@ -45,6 +45,12 @@ export const CLOSE_SIZE = 5;
  * frames, its receiver has to copy it; and qtalk-js needs it in one.
  */
 export const SEND_QUANTUM = 65 * 1024;
+/**
+ * As {@linkcode SEND_QUANTUM}, for a large value while nothing else waits: half of
+ * 1 MiB, and some room. Each write and frame costs both ends time that has nothing to
+ * do with its bytes, so a value of 1 MiB leaves in two (tests/bench/LOG.md).
+ */
+export const LONE_QUANTUM = 520 * 1024;
 /** Bytes of the longest frame, without the payload of a DATA frame. */
 export const MAX_FRAME_HEADER_SIZE = OPEN_CONFIRM_SIZE;
 

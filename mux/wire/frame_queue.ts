@@ -32,6 +32,12 @@ import type {
 
 /** Initial bytes of a write buffer, and of one that has been idle. */
 const SMALL_BUFFER = 256;
+/**
+ * Bytes from which on a buffer is as large as needed, in units, and no longer twice as
+ * large: half of a large value needs little more.
+ */
+const DOUBLED_UP_TO = 512 * 1024;
+const UNIT = 64 * 1024;
 /** Consecutive small writes after which a large buffer is released. */
 const SHRINK_AFTER = 64;
 
@@ -43,6 +49,7 @@ export function growBuffer(
 ): Uint8Array<ArrayBuffer> {
   let size = Math.max(buffer.length, SMALL_BUFFER);
   while (size < needed) size *= 2;
+  if (size > DOUBLED_UP_TO) size = Math.ceil(needed / UNIT) * UNIT;
   const grown = new Uint8Array(size);
   grown.set(buffer.subarray(0, used));
   return grown;
@@ -581,8 +588,11 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     // At least one source: small DATA could fill every write and starve bulk.
     let source = this.#dataSources?.shift();
     while (source !== undefined) {
+      // A call after this write waits for all of it, so it is small beside calls.
+      const isAlone = this.#besideSmall === 0 &&
+        this.#dataSources!.length === 0 && this.#length < LARGE_DATA;
       // A channel's callback may end the session, and with it the queue.
-      if (source.pull()) this.#dataSources?.push(source);
+      if (source.pull(isAlone)) this.#dataSources?.push(source);
       source = this.hasRoom ? this.#dataSources?.shift() : undefined;
     }
   }

@@ -103,6 +103,8 @@ class Bulk implements DataSource {
   readonly #queue: FrameQueue;
   readonly #id: number;
   left: number;
+  /** Whether it was alone, each time that it was asked. */
+  readonly alone: boolean[] = [];
 
   constructor(queue: FrameQueue, id: number, bytes = Infinity) {
     this.#queue = queue;
@@ -111,7 +113,8 @@ class Bulk implements DataSource {
     queue.scheduleData(this);
   }
 
-  pull(): boolean {
+  pull(isAlone = false): boolean {
+    this.alone.push(isAlone);
     const size = Math.min(SEND_QUANTUM, this.left);
     this.left -= size;
     this.#queue.data(this.#id, new Uint8Array(size).fill(this.#id));
@@ -600,6 +603,28 @@ Deno.test("FrameQueue: sends bulk DATA in round-robin order, one quantum each", 
   assertEquals(order.length, 70);
 });
 
+Deno.test("FrameQueue: a source is alone if no other waits and the write has little else", async () => {
+  const harness = new Harness({ held: true });
+  const bulk = new Bulk(harness.queue, 1, 6 * SEND_QUANTUM);
+  await turn();
+  assertEquals(bulk.alone, [true, false, false, false]);
+  const other = new Bulk(harness.queue, 2, SEND_QUANTUM);
+  await harness.release();
+  assertEquals(bulk.alone.slice(4), [false, false]);
+  assertEquals(other.alone, [false]);
+});
+
+Deno.test("FrameQueue: no source is alone in the 64 writes after a small value", async () => {
+  const harness = new Harness({ held: true });
+  harness.queue.data(1, new Uint8Array(10));
+  await turn();
+  const bulk = new Bulk(harness.queue, 2);
+  for (let write = 1; write < 64; write++) await harness.release();
+  assertEquals(bulk.alone.filter((isAlone) => isAlone), []);
+  await harness.release();
+  assertEquals(bulk.alone.at(-4), true);
+});
+
 Deno.test("FrameQueue: a write exceeds its target by less than one quantum of bulk DATA", async () => {
   for (const writeTarget of [WRITE_TARGET, WRITE_TARGET / 2]) {
     const harness = new Harness({ held: true, writeTarget });
@@ -821,6 +846,10 @@ Deno.test("growBuffer: doubles until the bytes fit, and keeps those used", () =>
   const grown = growBuffer(first, 3, 1_025);
   assertEquals(grown.length, 2_048);
   assertEquals([...grown.subarray(0, 5)], [7, 7, 7, 0, 0]);
+  // A large one has little more than is needed.
+  const large = growBuffer(grown, 3, 520 * 1_024);
+  assertEquals(large.length, 576 * 1_024);
+  assertEquals([...large.subarray(0, 5)], [7, 7, 7, 0, 0]);
 });
 
 Deno.test("BufferRetention: releases a large buffer after 64 small writes in a row", () => {

@@ -8,10 +8,13 @@
 /** A channel with DATA to send. */
 export interface DataSource {
   /**
-   * Puts at most `SEND_QUANTUM` bytes of DATA into the queue. Returns
-   * whether the channel could send more now.
+   * Puts at most `SEND_QUANTUM` bytes of DATA into the queue, or `LONE_QUANTUM` of a
+   * value if nothing else waits for the same write. Returns whether the channel could
+   * send more now.
+   *
+   * @param isAlone whether nothing else waits. Default: something may
    */
-  pull(): boolean;
+  pull(isAlone?: boolean): boolean;
 }
 
 /** A channel with credit to return. */
