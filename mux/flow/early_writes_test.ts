@@ -95,7 +95,7 @@ Deno.test("EarlyWrites: is not misled by turns of which one in ten takes ten tim
   assertLess(1 - sender.send(20_000, time), 0.1);
 });
 
-Deno.test("EarlyWrites: reads the clock four times for a comparison", () => {
+Deno.test("EarlyWrites: 20,000 turns read the clock less than 50 times", () => {
   const sender = new Sender();
   sender.send(20_000, (isLate) => isLate ? 0.3 : 0.36);
   const { looks } = sender;
