@@ -430,9 +430,13 @@ test("forward(): a call whose deadline has passed meanwhile is not forwarded", a
   const there = await rawAccept(outgoing.raw);
   const [{ Q }] = await call.read(1) as [{ Q: { code: string } }];
   assertEquals(Q.code, "deadline-exceeded");
-  await outgoing.raw.find("close");
-  await there.close();
   await call.close();
+  // The next call has its channel.
+  const next = await rawOpen(incoming.raw, 1);
+  await next.values({ Selector: "y" }, null);
+  assertEquals((await there.read(2))[0], { Selector: "/y", S: "/y" });
+  await there.close();
+  await next.close();
 });
 
 test("deadlines: they pass through forward(), call by call", async (t) => {

@@ -217,6 +217,17 @@ export class ChannelPool {
   }
 
   /**
+   * Takes a channel back that was opened for a call which is not made after all. The
+   * next call uses it: a channel that ends without a call counts as an idle frame at
+   * the peer, which ends the session after many, and breaks some peers.
+   */
+  giveBack(channel: RawChannel): void {
+    this.#spares.push(channel);
+    if (this.queued > 0) this.#startQueued();
+    else if (this.#allowed) this.#checkUse();
+  }
+
+  /**
    * Opens a channel for a ping, whatever calls have taken. When the ping has ended,
    * call {@linkcode pingEnded}.
    *

@@ -150,14 +150,35 @@ test("forward(): the header is encoded again, with the canonical selector and al
   }
 });
 
-test("forward(): a call whose header gets too long is not forwarded", async (t) => {
+test("forward(): a call whose header gets too long is not forwarded, and leaves its channel to the next one", async (t) => {
   const { client, backend } = scriptsOf(t);
-  const channel = await rawOpen(client);
+  const long = await rawOpen(client);
   // In the header that is forwarded, it is said twice.
-  await channel.values({ S: "/" + "x".repeat(40_000), Q: { v: 1 } }, null);
-  await rawAccept(backend);
-  const [header] = await channel.read(1) as { Q: { code: string } }[];
+  await long.values({ S: "/" + "x".repeat(40_000), Q: { v: 1 } }, null);
+  const there = await rawAccept(backend);
+  const [header] = await long.read(1) as { Q: { code: string } }[];
   assertEquals(header!.Q.code, "too-large");
+  await long.close();
+  const next = await rawOpen(client, 1);
+  await next.values({ Selector: "x" }, null);
+  await there.read(2);
+  const others = backend.takePending().map(({ type }) => type);
+  assertEquals(others.filter((type) => type !== "eof"), []);
+});
+
+test("forward(): calls that are not forwarded do not use up the idle frames of the session to the target", async (t) => {
+  const [middle] = t.pair({}, {
+    handler: handlerFrom(service),
+    session: { maxIdleFrames: 20 },
+  });
+  const { raw } = t.scriptedPeer({ handler: forward(middle) });
+  for (let id = 0; id < 40; id++) {
+    const call = await rawOpen(raw, id);
+    await call.values({ S: "/" + "x".repeat(40_000), Q: { v: 1 } }, null);
+    await call.read(1);
+    await call.close();
+  }
+  assertEquals(await middle.call("upper", ["still"]), "STILL");
 });
 
 test("forward(): a selector with an empty segment is not forwarded", async (t) => {

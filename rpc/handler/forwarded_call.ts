@@ -325,14 +325,14 @@ async function forwardCall(
     throw passed;
   }
   if (isLate(call)) {
-    outgoing.discard();
+    pool.giveBack(outgoing);
     throw tooLate(call);
   }
   let header: Uint8Array;
   try {
     header = forwardedHeader(call, pool.session);
   } catch (error) {
-    outgoing.discard();
+    pool.giveBack(outgoing);
     throw passedOn(error, call);
   }
   try {

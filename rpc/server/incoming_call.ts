@@ -316,10 +316,10 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   /**
    * The caller has closed the call, or the session has ended. Unread bytes would
    * keep the slot of the channel, so they are dropped: at once, or a while later
-   * if the handler has begun to read them. A caller that is not extended may have
-   * sent all that it wanted to, so its bytes are left to the handler, unless they
-   * were cut off; so are those of a continued call, and what is read by the streams
-   * of the channel, which would end as if nothing were missing.
+   * if the handler has begun to read them. Left to the handler are the bytes of a
+   * caller that is not extended, which may have sent all that it wanted to, those of
+   * a continued call, and those that the streams of the channel read, which would end
+   * as if nothing were missing. What was cut off is left for a while only.
    */
   callerClosed(): void {
     this.cancelLimit?.();
@@ -353,12 +353,16 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     const isOver = this.#finished && !this.#isRead && !channel.isBeingRead;
     if (channel.failure === undefined) {
       // Some handlers only write to the channel, and leave the argument.
-      if (isOver && this.#hasArgumentOnly) channel.cancelRead();
+      // Whoever reads it nevertheless must not take the rest for a clean end.
+      if (isOver && this.#hasArgumentOnly) {
+        channel.fail(this.named(cancelled()));
+      }
       return;
     }
     const drop = () => {
       channel.fail(channel.failure);
       this.#reader.release();
+      this.#receiver?.wake();
     };
     if (isOver) drop();
     else this.#limitReading(drop);

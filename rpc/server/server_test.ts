@@ -16,8 +16,13 @@ import {
 } from "../../tests/support/raw_call.ts";
 import { concat, framed, utf8, values } from "../../tests/support/wire.ts";
 import { test } from "../../tests/support/harness.ts";
-import { turn, within } from "../../tests/support/within.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
+
+/** Waits until what was sent has arrived and been handled. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 50; i++) await turn();
+}
 
 /** Collects what onError is called with. */
 class Errors {
@@ -237,6 +242,68 @@ Deno.test("Server: a handler that only writes to the channel of its call occupie
     await within(server.closed.catch(() => {}), "the end");
     assertEquals(server.session.usage.held.total, 0);
   }
+});
+
+Deno.test("Server: what is left of a call whose argument was never read has no clean end", async () => {
+  for (const how of ["receive", "readable"]) {
+    const late = Promise.withResolvers<() => Promise<unknown>>();
+    const [client, server] = memoryPair({}, {
+      handler: async (call, respond) => {
+        const { readable, writable } = await respond.continue();
+        await writable.getWriter().write(utf8("bytes"));
+        late.resolve(
+          how === "receive"
+            ? () => call.receive()
+            : () => new Response(readable).bytes(),
+        );
+      },
+    });
+    await using _ = client, __ = server;
+    const response = await client.request("x", "important");
+    const read = await late.promise;
+    await response.channel!.writable.close();
+    await response.close();
+    await until(() => server.session.usage.slots === 0);
+    await assertRejects(read, RpcError, "closed by the caller");
+  }
+});
+
+Deno.test("Server: receive() that waits for memory rejects a while after its caller has cut the value off", async () => {
+  using time = new FakeTime();
+  const waiting = Promise.withResolvers<unknown>();
+  const free = Promise.withResolvers<void>();
+  const [client, server] = memoryPair({}, {
+    session: { maxHeldSize: 4 * 1024 * 1024 },
+    onError: () => {},
+    handler: async (call, respond) => {
+      await call.receive();
+      if (call.selector === "/hold") {
+        await free.promise;
+        return respond.return();
+      }
+      await respond.continue();
+      const receiving = call.receive();
+      receiving.catch(() => {});
+      waiting.resolve(receiving);
+      await receiving;
+    },
+  });
+  await using _ = client, __ = server;
+  const big = "x".repeat(900_000);
+  const holding: Promise<unknown>[] = [];
+  for (let i = 0; i < 4; i++) {
+    holding.push(client.call("hold", big));
+    await settled();
+  }
+  const response = await client.request("stream", 1);
+  response.send(big).catch(() => {});
+  await settled();
+  await response.channel!.writable.abort(new Error("left"));
+  await settled();
+  time.tick(10_000);
+  await within(assertRejects(() => waiting.promise, RpcError), "receive()");
+  free.resolve();
+  await within(Promise.all(holding), "the other calls");
 });
 
 Deno.test("Server: a value that never completes gives its memory back when the caller has left, though the handler does not look", async () => {

@@ -127,6 +127,12 @@ function childPipe(file: string): Pipe {
     },
     write: (bytes) => writer.write(bytes),
     closeWrite: () => writer.close(),
-    close: () => child.kill(),
+    close() {
+      try {
+        child.kill();
+      } catch {
+        // It has ended by itself.
+      }
+    },
   };
 }
