@@ -75,14 +75,16 @@ export function withDefaults<Name extends string>(
 }
 
 /**
- * Checks the option `signal`. A signal of another realm or library is one, too.
+ * Checks the option `signal`. A signal of another realm or library is one, too. Of
+ * a signal, this package uses `aborted`, `reason` and the methods for listeners:
+ * some libraries have no `throwIfAborted()`.
  *
- * @throws {TypeError} if it is no signal, such as the controller of one
+ * @throws {TypeError} if it is not a signal, such as the controller of one
  */
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
   const given = signal as Partial<AbortSignal> | null;
-  if (given?.throwIfAborted !== undefined) return;
+  if (typeof given?.aborted === "boolean") return;
   const what = Object.prototype.toString.call(signal);
   throw new TypeError(
     `Cannot use option "signal": ${what} is not an AbortSignal`,
@@ -90,16 +92,26 @@ export function checkSignal(signal: AbortSignal | undefined): void {
 }
 
 /**
- * What an operation returns that does not begin to wait: a promise that rejects, if
- * `signal` is no signal or has aborted; otherwise nothing.
+ * Checks the option `signal` of an operation that is about to begin.
+ *
+ * @throws {TypeError} if it is not a signal
+ * @throws {unknown} `signal.reason` if it has aborted
+ */
+export function checkNotAborted(signal: AbortSignal | undefined): void {
+  checkSignal(signal);
+  if (signal?.aborted) throw signal.reason;
+}
+
+/**
+ * Why an operation must not begin: a rejected promise if `signal` has aborted or is
+ * not a signal; otherwise undefined.
  */
 export function rejectedBy(
   signal: AbortSignal | undefined,
 ): Promise<never> | undefined {
   if (signal === undefined) return undefined;
   try {
-    checkSignal(signal);
-    signal.throwIfAborted();
+    checkNotAborted(signal);
     return undefined;
   } catch (reason) {
     return Promise.reject(reason);

@@ -78,10 +78,10 @@ export interface Caller<C extends Carried = Carried> {
    * @throws {RpcError} `timeout`, `deadline-exceeded` or `no-response`;
    * `invalid-state` if the response is a stream
    * @throws {CodecError} if a value cannot be encoded or decoded; `too-large` if
-   * there is more metadata than `maxMetaSize`, or the selector is too long
+   * there is more metadata than `maxMetaSize`, or the call header is longer than 64 KiB
    * @throws {MuxError} if the session has ended or the peer refused the channel
    * @throws {RangeError} if `timeout` is out of range
-   * @throws {TypeError} if `selector` is not a string, `signal` is no signal, or a
+   * @throws {TypeError} if `selector` is not a string, `signal` is not a signal, or a
    * name in `meta` is reserved
    * @throws {unknown} `signal.reason`
    */
@@ -109,7 +109,7 @@ export interface Caller<C extends Carried = Carried> {
    * @typeParam D what the codec carries, if the type of the caller does not know
    * @param options signal, time limit and metadata of every call that the object makes
    * @throws {RangeError} if `timeout` is out of range
-   * @throws {TypeError} if `signal` is no signal
+   * @throws {TypeError} if `signal` is not a signal
    */
   remote<S extends object, D extends Carried = C>(
     options?: CallOptions,

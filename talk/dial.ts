@@ -12,7 +12,7 @@ import {
   type TlsDialOptions,
   type Transport,
 } from "../mux/internal.ts";
-import { checkSignal, checkTime } from "../check_option.ts";
+import { checkNotAborted, checkTime } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
 import {
   limitedSignal,
@@ -316,8 +316,7 @@ async function dialReconnecting<C extends Carried>(
     // Each connection has a handler, whether or not the program has given one.
     [loadedServer]: handler === undefined ? null : undefined,
   };
-  checkSignal(signal);
-  signal?.throwIfAborted();
+  checkNotAborted(signal);
   // Loaded on first use: most programs do not reconnect.
   const { Reconnector } = await ask(
     () => loaded("dial", loadedInTime(import("./reconnect/reconnector.ts"))),
@@ -382,8 +381,7 @@ async function connectTo(
   options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Connected> {
   const { signal, timeout, headStart, rendezvous, session, resume } = options;
-  checkSignal(signal);
-  signal?.throwIfAborted();
+  checkNotAborted(signal);
   // Checked first: a connection that was made would have to be closed.
   checkTime("timeout", timeout);
   checkTime("headStart", headStart);

@@ -320,7 +320,7 @@ export interface CloseOptions {
 /**
  * Checks the options of `close()`.
  *
- * @throws {TypeError} if `signal` is no signal
+ * @throws {TypeError} if `signal` is not a signal
  * @throws {RangeError} if `drainTimeout` is out of range
  */
 export function checkCloseOptions(

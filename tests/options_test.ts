@@ -32,6 +32,7 @@ import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { checkSignal } from "../check_option.ts";
@@ -367,11 +368,46 @@ for (const [name, use] of Object.entries(WITH_SIGNAL)) {
   });
 }
 
+/** A signal as some libraries make it, without the newer methods. */
+function foreignSignal(reason?: Error): AbortSignal {
+  const signal = {
+    aborted: reason !== undefined,
+    reason,
+    addEventListener() {},
+    removeEventListener() {},
+  };
+  return signal as unknown as AbortSignal;
+}
+
+for (
+  const name of [
+    "dial()",
+    "dialPool()",
+    "session.open()",
+    "peer.call()",
+    "call() of a pool",
+    "connected() of a pool",
+    "receive() of a response",
+    "send() of a response",
+    "send() of a handler",
+  ]
+) {
+  Deno.test(`options: ${name} takes a signal without throwIfAborted()`, async () => {
+    const reason = new Error("enough");
+    let error: unknown;
+    try {
+      await WITH_SIGNAL[name]!({ signal: foreignSignal(reason) as never });
+    } catch (thrown) {
+      error = thrown;
+    }
+    assertStrictEquals(error, reason);
+  });
+}
+
 Deno.test("checkSignal(): a signal of another library is one", () => {
   checkSignal(undefined);
   checkSignal(AbortSignal.abort());
-  const foreign = { aborted: false, throwIfAborted() {} };
-  checkSignal(foreign as unknown as AbortSignal);
+  checkSignal(foreignSignal());
   assertThrows(() => checkSignal(null as never), TypeError);
 });
 

@@ -50,10 +50,8 @@ function pair(service: object, options: PeerOptions = {}) {
 
 /** Waits until a peer lends that many functions. */
 async function held(peer: Peer, count: number): Promise<void> {
-  await within(
-    (async () => {
-      await until(() => peer.callbackCount === count);
-    })(),
+  await until(
+    () => peer.callbackCount === count,
     `${count} callbacks to be held (${peer.callbackCount} are)`,
   );
 }
@@ -704,12 +702,7 @@ function reporting(t: Harness, service: object) {
   });
   /** Waits until that many errors were reported. */
   const reported = (count: number) =>
-    within(
-      (async () => {
-        await until(() => reports.length >= count);
-      })(),
-      `${count} reports`,
-    );
+    until(() => reports.length >= count, `${count} reports`);
   return { client, server, reports, reported };
 }
 

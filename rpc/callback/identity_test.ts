@@ -14,17 +14,15 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
 import { collectGarbage } from "../../tests/support/memory.ts";
 import { rawAccept, rawOpen } from "../../tests/support/raw_call.ts";
-import { turn, until, within } from "../../tests/support/within.ts";
+import { turn, until } from "../../tests/support/within.ts";
 import { RpcError } from "../errors.ts";
 
 type Fn = Callback<(...args: unknown[]) => unknown>;
 
 /** Waits until a peer lends that many functions. */
 async function held(peer: Peer, count: number): Promise<void> {
-  await within(
-    (async () => {
-      await until(() => peer.callbackCount === count);
-    })(),
+  await until(
+    () => peer.callbackCount === count,
     `${count} callbacks to be held (${peer.callbackCount} are)`,
   );
 }

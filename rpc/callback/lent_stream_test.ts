@@ -26,10 +26,8 @@ const CODECS = [json(), cbor(), msgpack()];
 
 /** Waits until a peer lends that many functions and streams. */
 async function held(peer: Peer, count: number): Promise<void> {
-  await within(
-    (async () => {
-      await until(() => peer.callbackCount === count);
-    })(),
+  await until(
+    () => peer.callbackCount === count,
     `${count} callbacks to be held (${peer.callbackCount} are)`,
   );
 }

@@ -18,20 +18,16 @@ const gated = (t: Harness) =>
 
 /** Waits until a peer lends that many functions. */
 async function lends(peer: Peer, count: number): Promise<void> {
-  await within(
-    (async () => {
-      await until(() => peer.callbackCount === count);
-    })(),
+  await until(
+    () => peer.callbackCount === count,
     `${count} functions to be lent`,
   );
 }
 
 /** Waits until the module was asked for so many times. */
 async function askedBy(gate: Gate, times: number): Promise<void> {
-  await within(
-    (async () => {
-      await until(() => gate.asked >= times);
-    })(),
+  await until(
+    () => gate.asked >= times,
     `the module to be asked for ${times} times`,
   );
 }

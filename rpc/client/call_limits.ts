@@ -15,7 +15,7 @@ export interface TimeLimit {
 /**
  * Checks what limits a call.
  *
- * @throws {TypeError} if `signal` is no signal
+ * @throws {TypeError} if `signal` is not a signal
  * @throws {RangeError} if `timeout` is out of range
  */
 export function checkCallLimits({ signal, timeout }: CallOptions): void {

@@ -4,6 +4,7 @@
  * @module
  */
 import "../internal.ts"; // Keeps bundles in few chunks.
+import { checkNotAborted } from "../../check_option.ts";
 import type { ValueReader } from "../../codec/internal.ts";
 import type {
   ErrorOwner,
@@ -203,7 +204,7 @@ export class ContinuedCall
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {
     const signal = options?.signal;
-    signal?.throwIfAborted();
+    checkNotAborted(signal);
     try {
       await this.#context.sendValue(this.channel, value, this.#lent, signal);
     } catch (error) {

@@ -1,4 +1,4 @@
-import { checkSignal } from "../../check_option.ts";
+import { checkNotAborted, checkSignal } from "../../check_option.ts";
 import type { Channel, WaitOptions } from "../../mux/internal.ts";
 import { RpcError } from "../errors.ts";
 import { type Metadata, NO_META } from "../wire/metadata.ts";
@@ -139,7 +139,7 @@ export class RpcResponse implements AsyncIterable<unknown>, AsyncDisposable {
     const port = this.#port;
     const signal = options?.signal;
     checkSignal(signal);
-    if (port === undefined) return void signal?.throwIfAborted();
+    if (port === undefined) return checkNotAborted(signal);
     try {
       return await port.receive(options);
     } catch (error) {

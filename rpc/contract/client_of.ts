@@ -67,7 +67,7 @@ export interface ClientOfOptions extends CallOptions {
  * @param caller makes the calls: a peer, or `call.caller`
  * @param options whether values are validated; signal and timeout of each call
  * @throws {RangeError} if `timeout` is out of range
- * @throws {TypeError} if `prefix` is not a string, or `signal` is no signal
+ * @throws {TypeError} if `prefix` is not a string, or `signal` is not a signal
  */
 export function clientOf<
   Methods extends ContractMethods,

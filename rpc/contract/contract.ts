@@ -261,7 +261,7 @@ export function method<
 ): ContractMethod<Args, Rest, Result, Errors, Meta> {
   const { args = [], rest, result, errors = {}, meta, doc } = init;
   if (!Array.isArray(args)) {
-    throw new TypeError("Cannot describe method: args is no list");
+    throw new TypeError("Cannot describe method: args is not an array");
   }
   for (const [i, argument] of args.entries()) {
     if (isComposed(argument)) continue;

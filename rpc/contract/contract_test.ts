@@ -79,7 +79,7 @@ Deno.test("method(): refuses what is no schema", () => {
   assertThrows(
     () => method({ args: z.string() as unknown as [StandardSchema] }),
     TypeError,
-    "Cannot describe method: args is no list",
+    "Cannot describe method: args is not an array",
   );
   assertThrows(
     () => method({ args: [bytes() as unknown as StandardSchema] }),

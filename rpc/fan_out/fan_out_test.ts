@@ -287,12 +287,7 @@ test("fanOut(): close() ends the subscribers and cancels the source", async () =
   fan.close();
   fan.publish(7);
   await within(Array.fromAsync(stream), "the end");
-  await within(
-    (async () => {
-      await until(() => ended);
-    })(),
-    "the end of the source",
-  );
+  await until(() => ended, "the end of the source");
 });
 
 test("fanOut(): what is waited for ends with close()", async () => {
@@ -340,12 +335,7 @@ test("fanOut(): a handler returns a subscription, which ends with its call", asy
     await api.tick(n + 1);
   }
   assertEquals(seen, [1, 2, 3]);
-  await within(
-    (async () => {
-      await until(() => ticks.subscriberCount === 0);
-    })(),
-    "the end of the subscription",
-  );
+  await until(() => ticks.subscriberCount === 0, "the end of the subscription");
 });
 
 test("fanOut(): a remote caller that is too slow learns why its stream ends", async (t) => {

@@ -85,7 +85,7 @@ export interface FanOut<T> extends Disposable {
    *
    * @throws {CallError} `busy` if there are too many subscribers
    * @throws {RangeError} if `buffer` is out of range
-   * @throws {TypeError} if `whenFull` is none of its values, `signal` is no signal, or
+   * @throws {TypeError} if `whenFull` is none of its values, `signal` is not a signal, or
    * the source cannot be read
    */
   subscribe(options?: SubscribeOptions): ReadableStream<T>;

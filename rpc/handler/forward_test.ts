@@ -604,10 +604,8 @@ test("forward(): functions and streams of results work where one pattern is forw
     };
     assertEquals(await toText(body), "bytes");
   }
-  await within(
-    (async () => {
-      await until(() => backend.callbackCount === 0);
-    })(),
+  await until(
+    () => backend.callbackCount === 0,
     "the functions to be released",
   );
 });
@@ -727,10 +725,8 @@ test("forward(): functions and streams in the values of a continued response wor
 
 /** Waits until the target holds that many functions and streams. */
 async function untilHeld(backend: Peer, count: number): Promise<void> {
-  await within(
-    (async () => {
-      await until(() => backend.callbackCount === count);
-    })(),
+  await until(
+    () => backend.callbackCount === count,
     `${count} functions and streams at the target`,
   );
 }

@@ -210,7 +210,7 @@ function routerOf(
     }
     if (/^$|[./]$/.test(name)) {
       throw new TypeError(
-        `Cannot make handler: "${name}" is not a name but a pattern, which many selectors match; write [catchAll], or handle("${name}", \u2026) of a Router`,
+        `Cannot make handler: "${name}" is not a name but a pattern, which many selectors match; use [catchAll], or Router.handle("${name}", \u2026)`,
       );
     }
     router.handle(name, member);

@@ -219,8 +219,8 @@ export async function failedAtOnce(
 }
 
 /**
- * Closes a socket that does not take the bytes that its caller has cut off: it would
- * stay open for as long as it takes none.
+ * Closes a socket that has not taken all of the bytes that its caller has cut off
+ * within a while: it would stay open for as long as it takes none.
  */
 function closeIfStuck(socket: SocketStreams, channel: RawChannel): () => void {
   let cancel: (() => void) | undefined;

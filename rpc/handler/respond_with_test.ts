@@ -622,12 +622,7 @@ Deno.test("streamed replies: a handler counts as running until its stream has en
   await using first = await it.client.request("");
   assertEquals(await first.receive(), 1);
   const busy = watch(it.client.request(""));
-  await within(
-    (async () => {
-      await until(() => busy.state !== "pending");
-    })(),
-    "the answer",
-  );
+  await until(() => busy.state !== "pending", "the answer");
   assertEquals(
     (busy.reason as RemoteError).text,
     'busy: 1 calls are running, the limit of "maxConcurrentCalls"; cannot call "/"',

@@ -9,7 +9,7 @@ import {
   trace,
   type Tracer,
 } from "@opentelemetry/api";
-import { CallError, errorText, RemoteError } from "../errors.ts";
+import { attempt, CallError, errorText, RemoteError } from "../errors.ts";
 import { errorCode, legible } from "../wire/error_header.ts";
 import { cleanSelector } from "../wire/selector.ts";
 
@@ -97,7 +97,7 @@ export class MeasuredCall {
     if (this.#side === "client" || !isAnswer(error)) {
       span.recordException(
         error instanceof Error
-          ? { name: error.name, message: text, ...stackOf(error) }
+          ? { name: nameOf(error), message: text, ...stackOf(error) }
           : text,
       );
       span.setStatus({ code: SpanStatusCode.ERROR, message: text });
@@ -137,7 +137,7 @@ function attributesOf(method: string): Attributes {
 
 /** The code of an error, or else its name. */
 function typeOf(error: unknown): string {
-  return error instanceof Error ? codeOf(error) ?? error.name : OTHER;
+  return error instanceof Error ? codeOf(error) ?? nameOf(error) : OTHER;
 }
 
 function codeOf(error: unknown): string | undefined {
@@ -149,6 +149,13 @@ function isAnswer(error: unknown): boolean {
   return error instanceof CallError || error instanceof RemoteError;
 }
 
-function stackOf({ stack }: Error): { stack?: string } {
+// The getters of an error may throw, and its span must end all the same.
+
+function nameOf(error: Error): string {
+  return attempt(() => error.name) ?? "Error";
+}
+
+function stackOf(error: Error): { stack?: string } {
+  const stack = attempt(() => error.stack);
   return stack === undefined ? {} : { stack };
 }

@@ -1,4 +1,4 @@
-import { checkSignal } from "../../check_option.ts";
+import { checkNotAborted } from "../../check_option.ts";
 import type { ValueWriter } from "../../codec/internal.ts";
 import type { Channel, RawChannel, WaitOptions } from "../../mux/internal.ts";
 import type { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
@@ -152,8 +152,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
 
   async send(value: unknown, options?: WaitOptions): Promise<void> {
     const signal = options?.signal;
-    checkSignal(signal);
-    signal?.throwIfAborted();
+    checkNotAborted(signal);
     await this.sendNow(value, signal);
   }
 
@@ -176,7 +175,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     return new Promise<void>((resolve, reject) => {
       this.#unsent.whenRoom(this.#channel, () => {
         try {
-          signal?.throwIfAborted();
+          checkNotAborted(signal);
           resolve(this.#sendValue(value, signal));
         } catch (error) {
           reject(error);

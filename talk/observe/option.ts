@@ -46,13 +46,13 @@ export interface CodecSource {
 /**
  * Checks the option.
  *
- * @throws {TypeError} if it is no observer
+ * @throws {TypeError} if it is not an observer
  */
 export function checkObserver({ observer }: ObserverOption): void {
   // A connection that cannot be observed would be lost without an error.
   if (observer === undefined || typeof observer?.observe === "function") return;
   throw new TypeError(
-    'Cannot use option "observer": it is no observer; observe() of "@qtalk/qtalk/observe" makes one',
+    'Cannot use option "observer": it is not an observer; observe() of "@qtalk/qtalk/observe" makes one',
   );
 }
 

@@ -1,5 +1,5 @@
 import { kindOf } from "../../rpc/internal.ts";
-import { limitedSignal } from "../../time_limit.ts";
+import { limitedSignal, orAborted } from "../../time_limit.ts";
 import { TalkError } from "../errors.ts";
 import type { Environment } from "./member.ts";
 import type { ListAddresses, PoolAddresses } from "./types.ts";
@@ -95,13 +95,9 @@ export class AddressList {
         ),
     });
     const { signal } = limited;
-    const late = Promise.withResolvers<never>();
-    const onAbort = () => late.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
     try {
-      return await Promise.race([list({ signal }), late.promise]);
+      return await orAborted(Promise.resolve(list({ signal })), signal);
     } finally {
-      signal.removeEventListener("abort", onAbort);
       limited[Symbol.dispose]();
     }
   }

@@ -1,4 +1,4 @@
-import { checkSignal } from "../../check_option.ts";
+import { checkNotAborted } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
 import { dial, wait } from "../dial.ts";
@@ -56,8 +56,7 @@ export async function dialPool<C extends Carried = Carried>(
 ): Promise<PeerPool<C>> {
   checkPeerOptions(options);
   const { signal } = options;
-  checkSignal(signal);
-  signal?.throwIfAborted();
+  checkNotAborted(signal);
   // One for all connections: it prints at a limited rate.
   const shared = { ...options, onError: options.onError ?? errorPrinter() };
   const pool = new Pool<C>(addresses, shared, {

@@ -1,5 +1,5 @@
 import {
-  checkSignal,
+  checkNotAborted,
   checkTime,
   type OptionRange,
   TIME_RANGE,
@@ -195,9 +195,8 @@ export class Pool<C extends Carried = Carried>
     send: PooledCall<C, T>["send"],
   ): Promise<T> {
     checkSelector(selector);
-    checkSignal(options.signal);
-    options.signal?.throwIfAborted();
-    timeLimitOf(options, { name: selector });
+    if (options.signal?.aborted) throw options.signal.reason;
+    timeLimitOf(options, { name: selector }); // Checks them.
     const start = this.environment.now();
     const call = { selector, args, options, start, send };
     return await this.#sendTo({ ...call, tried: [], refusals: 0 });
@@ -287,7 +286,7 @@ export class Pool<C extends Carried = Carried>
     const rest = this.#rest(call);
     const limit = timeLimitOf(rest, { name: selector });
     await this.#waiting.call(selector, rest, limit, () => Promise.resolve());
-    options.signal?.throwIfAborted();
+    checkNotAborted(options.signal);
   }
 
   /** The options of a call, with the time that is left for it. */
@@ -347,9 +346,8 @@ export class Pool<C extends Carried = Carried>
   }
 
   async connected({ signal }: WaitOptions = {}): Promise<Peer<C>> {
-    checkSignal(signal);
     for (;;) {
-      signal?.throwIfAborted();
+      checkNotAborted(signal);
       if (this.#end !== undefined) throw this.#end.reason;
       const peer = this.#inTurn(this.#usable(), "least-loaded")?.peer;
       if (peer !== undefined) return peer;

@@ -94,12 +94,7 @@ class World {
 
   /** Waits until the peer is in a state. */
   async reach(name: string): Promise<void> {
-    await within(
-      (async () => {
-        await until(() => this.peer.state.name === name);
-      })(),
-      name,
-    );
+    await until(() => this.peer.state.name === name, name);
   }
 }
 

@@ -177,7 +177,7 @@ export function webSocketAcceptor(
       }
       if (allowed !== true) {
         throw new TypeError(
-          "Cannot accept WebSocket: authenticate returned neither true, false nor a Response",
+          "Cannot accept WebSocket: authenticate returned neither a boolean nor a Response",
         );
       }
       response = upgrade(request, { remoteAddr, request: copy }, late, cancel);

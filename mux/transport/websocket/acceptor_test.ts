@@ -55,7 +55,7 @@ Deno.test("webSocketAcceptor: every option accepts undefined as its default", as
   assertEquals(await optionsOfUpgrade(options), {});
 });
 
-Deno.test("webSocketAcceptor: a request is refused if authenticate returns neither true, false nor a Response", async () => {
+Deno.test("webSocketAcceptor: a request is refused if authenticate returns neither a boolean nor a Response", async () => {
   // What programs without types return by mistake.
   for (const result of [undefined, null, 1, "Ann", { user: "Ann" }]) {
     for (const returned of [result, Promise.resolve(result)]) {
@@ -63,7 +63,7 @@ Deno.test("webSocketAcceptor: a request is refused if authenticate returns neith
       await assertRejects(
         () => optionsOfUpgrade({ authenticate }),
         TypeError,
-        "Cannot accept WebSocket: authenticate returned neither true, false nor a Response",
+        "Cannot accept WebSocket: authenticate returned neither a boolean nor a Response",
       );
     }
   }

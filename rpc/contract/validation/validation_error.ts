@@ -142,7 +142,7 @@ function keyOf(
       return key;
     case "string":
       return shortened(key, MAX_KEY);
-    // As may be any other value.
+    // Or any other value.
     case "object":
     case "function":
       return `(${typeof key})`;
