@@ -32,12 +32,8 @@ import type {
 
 /** Initial bytes of a write buffer, and of one that has been idle. */
 const SMALL_BUFFER = 256;
-/**
- * Bytes from which on a buffer is as large as needed, in units, and no longer twice as
- * large: half of a large value needs little more.
- */
-const DOUBLED_UP_TO = 512 * 1024;
-const UNIT = 64 * 1024;
+/** Bytes of a buffer in place of 1 MiB if they suffice, as for half of a large value. */
+const VALUE_BUFFER = 576 * 1024;
 /** Consecutive small writes after which a large buffer is released. */
 const SHRINK_AFTER = 64;
 
@@ -49,7 +45,7 @@ export function growBuffer(
 ): Uint8Array<ArrayBuffer> {
   let size = Math.max(buffer.length, SMALL_BUFFER);
   while (size < needed) size *= 2;
-  if (size > DOUBLED_UP_TO) size = Math.ceil(needed / UNIT) * UNIT;
+  if (size > VALUE_BUFFER && needed <= VALUE_BUFFER) size = VALUE_BUFFER;
   const grown = new Uint8Array(size);
   grown.set(buffer.subarray(0, used));
   return grown;
@@ -589,7 +585,9 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     let source = this.#dataSources?.shift();
     while (source !== undefined) {
       // A call after this write waits for all of it, so it is small beside calls.
-      const isAlone = this.#besideSmall === 0 &&
+      // A transport that wants smaller writes wants smaller frames, too.
+      const isAlone = this.#writeTarget === WRITE_TARGET &&
+        this.#besideSmall === 0 &&
         this.#dataSources!.length === 0 && this.#length < LARGE_DATA;
       // A channel's callback may end the session, and with it the queue.
       if (source.pull(isAlone)) this.#dataSources?.push(source);
