@@ -131,7 +131,7 @@ const resolved = Promise.resolve();
 export interface FrameQueueOptions {
   /**
    * Writes all of `bytes`, which may change again once it resolves. What the DATA
-   * frames among them cost is at most `writeTarget`, or a frame more.
+   * frames among them cost is at most `writeTarget`, and one frame more.
    */
   write: (bytes: Uint8Array, dataCost: number) => Promise<void>;
   /** Called once, when a write has failed; there are no writes after that. */
@@ -306,9 +306,9 @@ export class FrameQueue implements FrameSender, DeferringWriter {
       this.#besideSmall = BESIDE_WRITES;
       this.#values++;
     }
-    const isAlone = this.#besideSmall > 0 ||
+    const isOwnFrame = this.#besideSmall > 0 ||
       !this.#extendData(recipientId, payload, shareable);
-    if (isAlone) {
+    if (isOwnFrame) {
       const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
       writeData(this.#buffer, at, recipientId, payload);
       this.#dataAt = at;
@@ -322,7 +322,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#dataId = recipientId;
     if (
       this.#state === "gathering" && this.#length >= this.#earlyWrite &&
-      (this.#besideSmall > 0 || isSmall && isAlone || !this.hasRoom)
+      (this.#besideSmall > 0 || isSmall && isOwnFrame || !this.hasRoom)
     ) {
       this.#flush();
     } else this.#wake();
