@@ -61,8 +61,8 @@ export async function race(
     }
     attempt(address, either).then(
       (transport) => {
-        // Two may have succeeded in the same turn.
-        if (isOver) return void transport.close();
+        // Two may have succeeded in the same turn, or one as the race was given up.
+        if (isOver || signal.aborted) return void transport.close();
         isOver = true;
         won.resolve({ transport, address });
       },

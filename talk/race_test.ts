@@ -153,6 +153,18 @@ test("race(): its signal gives all attempts up", async (t) => {
   assertEquals(signals.get("b")!.aborted, true);
 });
 
+test("race(): a connection that is made as its signal aborts is closed", async () => {
+  const { attempt, succeed } = attempts();
+  const abort = new AbortController();
+  const racing = watch(
+    race(["a"], { attempt, headStart: 250, signal: abort.signal }),
+  );
+  const late = succeed("a");
+  abort.abort(new Error("changed my mind"));
+  await turn();
+  assertEquals([racing.state, late.closed()], ["rejected", true]);
+});
+
 test("dial(): a list without addresses is refused", async () => {
   const error = await assertRejects(() => dial([]), TalkError);
   assertEquals(error.code, "bad-address");

@@ -428,7 +428,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     const pending = this.#pendingWrites;
     if (pending === undefined) return this.#pullWriter();
     const first = pending.first!;
-    const quantum = isAlone ? LONE_QUANTUM : SEND_QUANTUM;
+    // Chunks of a stream are no values: what is beside them must not wait longer.
+    const quantum = isAlone && this.#streams === undefined
+      ? LONE_QUANTUM
+      : SEND_QUANTUM;
     const size = this.#frameSize(first.bytes.length, quantum);
     if (size === 0) return this.#dataScheduled = false;
     this.#sendData(view(first.bytes, 0, size));

@@ -72,7 +72,7 @@ export interface WindowPolicy {
   readonly clock: PlainClock;
 }
 
-/** What shows the time. */
+/** A clock that can be read. */
 interface PlainClock {
   /** The time in milliseconds. */
   now(): number;
@@ -108,12 +108,12 @@ const UNIT = 16 * 1024;
 const SMALL_WINDOW = 512 * 1024;
 /**
  * Milliseconds of a round trip that say nothing about the link: what two event loops
- * take whose code the engine has not compiled yet. Within one machine, the shortest
+ * take before the engine has compiled their code. Within one machine, the shortest
  * of the first round trips takes 0.3 to 1.2 ms, and later ones 0.1. With 0.25 ms here,
  * half of the connections had windows of 1 to 4 MiB for a moment, which is more than
  * the congestion window. Linux's BBR then paced them as long as they lived, at the
  * speed that cold code had: 1,000 in place of 1,600 MB/s on one core. With 1 ms, a
- * link whose round trip takes less has 512 KiB, which is 4 Gbit/s or more.
+ * link whose round trip takes up to 1.3 ms has 512 KiB, which is 3 Gbit/s or more.
  */
 const COLD_REACTION = 1;
 /**

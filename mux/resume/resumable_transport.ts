@@ -30,8 +30,8 @@ const MAX_ACK_STEP = 1024 * 1024;
 /**
  * Bytes from which on a write takes no further DATA. Three to five writes are kept at
  * a time, as a whole until the last byte of each is acknowledged. With 128 KiB in place
- * of 256, bytes had 0.86 in place of 0.76 of the speed of plain sessions on two cores,
- * and 0.85 in place of 0.81 on one; with 64, no more (tests/bench/LOG.md).
+ * of 256, transfers had 0.86 of the speed of plain sessions on two cores, not 0.76, and
+ * 0.85 on one, not 0.81; with 64, no more (tests/bench/LOG.md).
  */
 const WRITE_TARGET = 128 * 1024;
 

@@ -115,7 +115,7 @@ export function ownFile(path: string, system: SocketSystem = DENO): OwnFile {
       try {
         system.link(path, name);
       } catch {
-        // It is not permitted, or the file system has one name a file.
+        // It is not permitted, or the file system has no hard links.
         return () => {};
       }
       return () => {

@@ -32,12 +32,8 @@ import type {
 
 /** Initial bytes of a write buffer, and of one that has been idle. */
 const SMALL_BUFFER = 256;
-/**
- * Bytes from which on a buffer is as large as needed, in units, and no longer twice as
- * large: half of a large value needs little more.
- */
-const DOUBLED_UP_TO = 512 * 1024;
-const UNIT = 64 * 1024;
+/** Bytes of a buffer in place of 1 MiB if they suffice, as for half of a large value. */
+const VALUE_BUFFER = 576 * 1024;
 /** Consecutive small writes after which a large buffer is released. */
 const SHRINK_AFTER = 64;
 
@@ -49,7 +45,7 @@ export function growBuffer(
 ): Uint8Array<ArrayBuffer> {
   let size = Math.max(buffer.length, SMALL_BUFFER);
   while (size < needed) size *= 2;
-  if (size > DOUBLED_UP_TO) size = Math.ceil(needed / UNIT) * UNIT;
+  if (size > VALUE_BUFFER && needed <= VALUE_BUFFER) size = VALUE_BUFFER;
   const grown = new Uint8Array(size);
   grown.set(buffer.subarray(0, used));
   return grown;
@@ -135,7 +131,7 @@ const resolved = Promise.resolve();
 export interface FrameQueueOptions {
   /**
    * Writes all of `bytes`, which may change again once it resolves. What the DATA
-   * frames among them cost is at most `writeTarget`, or a frame more.
+   * frames among them cost is at most `writeTarget`, and one frame more.
    */
   write: (bytes: Uint8Array, dataCost: number) => Promise<void>;
   /** Called once, when a write has failed; there are no writes after that. */
@@ -310,9 +306,9 @@ export class FrameQueue implements FrameSender, DeferringWriter {
       this.#besideSmall = BESIDE_WRITES;
       this.#values++;
     }
-    const isAlone = this.#besideSmall > 0 ||
+    const isOwnFrame = this.#besideSmall > 0 ||
       !this.#extendData(recipientId, payload, shareable);
-    if (isAlone) {
+    if (isOwnFrame) {
       const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
       writeData(this.#buffer, at, recipientId, payload);
       this.#dataAt = at;
@@ -326,7 +322,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#dataId = recipientId;
     if (
       this.#state === "gathering" && this.#length >= this.#earlyWrite &&
-      (this.#besideSmall > 0 || isSmall && isAlone || !this.hasRoom)
+      (this.#besideSmall > 0 || isSmall && isOwnFrame || !this.hasRoom)
     ) {
       this.#flush();
     } else this.#wake();
@@ -589,7 +585,9 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     let source = this.#dataSources?.shift();
     while (source !== undefined) {
       // A call after this write waits for all of it, so it is small beside calls.
-      const isAlone = this.#besideSmall === 0 &&
+      // A transport that wants smaller writes wants smaller frames, too.
+      const isAlone = this.#writeTarget === WRITE_TARGET &&
+        this.#besideSmall === 0 &&
         this.#dataSources!.length === 0 && this.#length < LARGE_DATA;
       // A channel's callback may end the session, and with it the queue.
       if (source.pull(isAlone)) this.#dataSources?.push(source);

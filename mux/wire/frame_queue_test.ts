@@ -616,6 +616,10 @@ Deno.test("FrameQueue: a source is alone if no other waits and the write has lit
   await harness.release();
   assertEquals(bulk.alone.slice(4), [false, false]);
   assertEquals(other.alone, [false]);
+  const small = new Harness({ writeTarget: WRITE_TARGET / 2 });
+  const alone = new Bulk(small.queue, 1, 6 * SEND_QUANTUM);
+  await small.queue.idle();
+  assertEquals(alone.alone.includes(true), false);
 });
 
 Deno.test("FrameQueue: no source is alone in the 64 writes after a small value", async () => {
@@ -854,6 +858,7 @@ Deno.test("growBuffer: doubles until the bytes fit, and keeps those used", () =>
   const large = growBuffer(grown, 3, 520 * 1_024);
   assertEquals(large.length, 576 * 1_024);
   assertEquals([...large.subarray(0, 5)], [7, 7, 7, 0, 0]);
+  assertEquals(growBuffer(large, 3, 577 * 1_024).length, 1_152 * 1_024);
 });
 
 Deno.test("BufferRetention: releases a large buffer after 64 small writes in a row", () => {

@@ -150,9 +150,9 @@ scripted(
   async (script) => {
     const { pipe } = await script.incoming();
     await pipe.write(new Uint8Array(1_000_000));
-    // What is sent in one write may share a frame (mux/SPEC.md).
+    // What a stream sends in one write shares a frame (mux/SPEC.md).
     for (const frame of await script.said()) {
-      assert(frame.type === "data" && frame.payload.length <= 520 * 1024);
+      assert(frame.type === "data" && frame.payload.length <= 320 * 1024);
     }
   },
 );

@@ -28,7 +28,7 @@ export async function dialOverSocket(
     const socket = await connectSocket(place, signal);
     return await upgraded(socketTransport(socket), request, signal);
   }
-  const { connectTls } = await loadTransport(import("../node/tls.ts"));
+  const { connectTls } = await loadTransport(import("../node/tls.ts"), signal);
   const inner = await connectTls(place, tls, signal, HTTP);
   return await upgraded(inner, request, signal);
 }

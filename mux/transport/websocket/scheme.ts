@@ -37,6 +37,7 @@ export function webSocketScheme(name: "ws" | "wss"): Scheme {
       }
       const { dialOverSocket } = await loadTransport(
         import("./node_dial.ts"),
+        signal,
       );
       return await dialOverSocket(request, signal, tls);
     },
@@ -74,6 +75,7 @@ async function dialInDeno(
   upgrading.catch(() => {});
   const { connectTo, isRefusedByRuntime } = await loadTransport(
     import("./deno_dial.ts"),
+    signal,
   );
   let connection: Transport;
   try {
@@ -85,7 +87,10 @@ async function dialInDeno(
     onFallback?.(error);
     return await dialNative(request, signal);
   }
-  const { upgraded } = await loadTransport(upgrading);
+  const { upgraded } = await loadTransport(upgrading, signal).catch((error) => {
+    void connection.close();
+    throw error;
+  });
   return await upgraded(connection, request, signal);
 }
 
@@ -119,7 +124,7 @@ export async function dialNative(
   }
   const socket = headers === undefined
     ? new WebSocket(url, [...protocols])
-    : await withHeaders(url, headers, protocols);
+    : await withHeaders(url, headers, protocols, signal);
   const transport = webSocketTransport(socket);
   const opened = Promise.withResolvers<void>();
   socket.addEventListener("open", () => opened.resolve());
@@ -158,8 +163,12 @@ async function withHeaders(
   url: URL,
   headers: HeadersInit,
   protocols: readonly string[],
+  signal: AbortSignal,
 ): Promise<WebSocket> {
-  const { checkedHeaders } = await loadTransport(import("./handshake.ts"));
+  const { checkedHeaders } = await loadTransport(
+    import("./handshake.ts"),
+    signal,
+  );
   return new (WebSocket as unknown as HeadedWebSocket)(url, {
     headers: checkedHeaders(headers),
     protocols: [...protocols],
