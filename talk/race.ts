@@ -74,7 +74,11 @@ export async function race(
     errors[index] = error;
     const isMistake = error instanceof TalkError &&
       (error.code === "bad-address" || error.code === "unknown-scheme");
-    if (isMistake) return won.reject(error);
+    if (isMistake) {
+      // An attempt may succeed in the same turn.
+      isOver = true;
+      return won.reject(error);
+    }
     if (Object.keys(errors).length === addresses.length) {
       won.reject(allFailed(addresses, errors));
     } else start();

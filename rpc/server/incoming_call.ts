@@ -353,7 +353,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     const isOver = this.#finished && !this.#isRead && !channel.isBeingRead;
     if (channel.failure === undefined) {
       // Some handlers only write to the channel, and leave the argument.
-      // Whoever reads it nevertheless must not take the rest for a clean end.
+      // A later reader must not take the end for a clean one.
       if (isOver && this.#hasArgumentOnly) {
         channel.fail(this.named(cancelled()));
       }
