@@ -25,7 +25,7 @@ import {
   utf8,
   values,
 } from "../../tests/support/wire.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { RpcError } from "../errors.ts";
 
 const CONTINUED = { Error: null, Continue: true };
@@ -380,16 +380,13 @@ Deno.test("RpcResponse.receive: a value that never completes gives its memory ba
     const held = () => peer.session.usage.held.values;
     const abort = new AbortController();
     const receiving = response.receive(abort);
-    while (held() === 0) await turn();
+    await until(() => held() > 0);
     abort.abort(new Error("too slow"));
     await assertRejects(() => receiving, Error, "too slow");
     if (end === "EOF") await channel.eof();
     if (end === "session") await raw.close();
     else await channel.close();
-    const free = async () => {
-      while (held() > 0) await turn();
-    };
-    await within(free(), "the memory");
+    await until(() => held() === 0);
     await assertRejects(() => response.receive(), Error);
   }
 });

@@ -864,7 +864,7 @@ Deno.test("socketStreams(): a socket that takes nothing is closed a while after 
     const { usage: { channels, slots } } = server.session;
     if (how === "abort") await writer.abort(new Error("left"));
     else await client.close();
-    while (server.session.usage.channels === channels) await turn();
+    await until(() => server.session.usage.channels !== channels);
     time.tick(10_000);
     await within(socket.closed, "the socket to be closed");
     const left = how === "abort" ? slots - 1 : 0;

@@ -182,10 +182,7 @@ async function halfRead() {
   await within(reader.read(), "a byte");
   await writer.write(new Uint8Array(20_000));
   await writer.write(new Uint8Array(20_000));
-  const arrived = async () => {
-    while (server.stats.bytes.received < 40_000) await turn();
-  };
-  await within(arrived(), "the bytes");
+  await until(() => server.stats.bytes.received >= 40_000);
   return { client, server, writer, reader, response };
 }
 
@@ -198,7 +195,7 @@ Deno.test("Server: bytes that the caller has cut off are dropped if the handler 
     const { slots, channels } = session.usage;
     if (how === "abort") await writer.abort(new Error("left"));
     else await client.close();
-    while (session.usage.channels === channels) await turn();
+    await until(() => session.usage.channels !== channels);
     time.tick(9_900);
     assertEquals(session.usage.slots, how === "abort" ? slots : 1);
     time.tick(100);
@@ -233,11 +230,8 @@ Deno.test("Server: a handler that only writes to the channel of its call occupie
       else if (how === "abort") await channel!.writable.abort();
       else await channel!.writable.close();
     }
-    const freed = async () => {
-      const { usage } = server.session;
-      while (server.session.usage.slots > usage.channels) await turn();
-    };
-    await within(freed(), "the slots");
+    const { usage } = server.session;
+    await until(() => server.session.usage.slots <= usage.channels);
     await client.close();
     await within(server.closed.catch(() => {}), "the end");
     assertEquals(server.session.usage.held.total, 0);
@@ -318,7 +312,7 @@ Deno.test("Server: a value that never completes gives its memory back when the c
           if (answers) await respond.continue();
           const abort = new AbortController();
           const receiving = call.receive(abort);
-          while (peer.session.usage.held.values === 0) await turn();
+          await until(() => peer.session.usage.held.values > 0);
           abort.abort(new Error("too slow"));
           await receiving.catch(gaveUp.resolve);
           await lookAgain.promise;
@@ -334,10 +328,7 @@ Deno.test("Server: a value that never completes gives its memory back when the c
       if (leave === "EOF") await channel.eof();
       if (leave === "session") await raw.close();
       else await channel.close();
-      const free = async () => {
-        while (peer.session.usage.held.values > 0) await turn();
-      };
-      await within(free(), "the memory");
+      await until(() => peer.session.usage.held.values === 0);
       lookAgain.resolve();
       assert(await within(looked.promise, "the error") instanceof Error);
     }

@@ -103,6 +103,8 @@ test("harness: a channel that is held after its session ended fails its test, at
     await writer.write(utf8("read"));
     await promise;
     await writer.write(utf8("never read"));
+    // What it has not ended is dropped after a while.
+    await writer.close();
     await client.close();
   });
   assertEquals(responder, [
