@@ -48,8 +48,8 @@ export const SEND_QUANTUM = 65 * 1024;
 /**
  * As {@linkcode SEND_QUANTUM}, for a large value while nothing else waits: half of
  * 1 MiB, and some room. Each write and frame costs both ends time that has nothing to
- * do with its bytes, so what is left of a value of 1 MiB after the
- * first window leaves in two (tests/bench/LOG.md).
+ * do with its bytes, so what is left of a value of 1 MiB after the first window
+ * leaves in two (tests/bench/LOG.md).
  */
 export const LONE_QUANTUM = 520 * 1024;
 /** Bytes of the longest frame, without the payload of a DATA frame. */
