@@ -23,6 +23,7 @@ import {
 import { addressError, loaded, resolveAddress } from "./address.ts";
 import { errorPrinter, TalkError } from "./errors.ts";
 import {
+  checkObserver,
   type CodecSource,
   observed,
   type ObserverOption,
@@ -348,16 +349,19 @@ export function wait(ms: number, signal: AbortSignal): Promise<void> {
 /**
  * Like {@linkcode dial}, but without RPC: it resolves to a session.
  *
- * @param address the address to connect to, or a function that returns it
+ * @param address the address to connect to, or several of one service, or a function
+ * that returns them
  * @param options limits, and how long to wait
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if `observer` or `signal` is of the wrong type
  * @throws {unknown} `signal.reason`
  */
 export async function dialSession(
   address: Provided<DialAddress>,
   options: ConnectOptions = {},
 ): Promise<Session> {
+  checkObserver(options);
   return sessionOver(await connect(address, options), options.session);
 }
 

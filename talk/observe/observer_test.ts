@@ -274,6 +274,7 @@ Deno.test("observer: what is no observer is refused, before there is a connectio
       return "tcp://127.0.0.1:1";
     };
     await assertRejects(() => dial(address, options), TypeError, says);
+    await assertRejects(() => dialSession(address, options), TypeError, says);
     await assertRejects(
       async () => await listen("tcp://127.0.0.1:0", options),
       TypeError,
