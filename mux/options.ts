@@ -60,9 +60,9 @@ export interface SessionLimits {
    */
   maxQueuedReplySize?: number | undefined;
   /**
-   * Frames without any use that the peer may send: a WINDOW_ADJUST for which
-   * nothing was sent, empty DATA, a second EOF, frames for closed channels, and the
-   * CLOSE of a channel that carried nothing. Every frame with payload, or with
+   * Idle frames that the peer may send. They have no effect: a WINDOW_ADJUST for
+   * which nothing was sent, empty DATA, a second EOF, frames for closed channels, and
+   * the CLOSE of a channel that carried nothing. Every frame with payload, or with
    * credit for bytes sent, makes up for eight of them. Beyond that, the session
    * ends with `limit-exceeded`. Default: 10,000. Range: 0 to 2^53 - 1.
    */

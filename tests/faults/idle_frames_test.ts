@@ -1,5 +1,5 @@
 /**
- * Frames without any use: a peer may send some, and a flood of them ends its
+ * Idle frames, which have no effect: a peer may send some, and a flood of them ends its
  * session.
  *
  * @module
