@@ -104,10 +104,9 @@ export interface CodecOptions {
    */
   maxDepth?: number | undefined;
   /**
-   * How many items a value may have when decoding. Most values in it are one
-   * item each. The documentation of each codec says which count as more: those
-   * that take longer to build. An integer of at least 1, or `Infinity`. Default:
-   * 100,000.
+   * How many items a value may have when decoding. Each part of a value counts as
+   * a number of items, by what it costs to decode: the documentation of each codec
+   * has the table. An integer of at least 1, or `Infinity`. Default: 100,000.
    *
    * An item takes up to 100 ns to decode and up to 32 bytes of memory. While a
    * value is decoded, nothing else runs in the process.

@@ -12,8 +12,8 @@
  * Failures reject with a {@linkcode MuxError}; branch on its `code`. An aborted
  * operation rejects with `signal.reason`.
  *
- * The wire format is a subset of SSH's channels (RFC 4254, section 5) and
- * compatible with qtalk-go.
+ * The wire format is that of qtalk-go, which derives from the channels of SSH (RFC
+ * 4254, section 5): see mux/SPEC.md.
  *
  * @example
  * ```ts

@@ -62,7 +62,9 @@ export interface Channel {
    * another channel is fast without one.
    *
    * The stream ends after EOF or CLOSE. It errors with `connection-lost` if the
-   * session ends before either. `cancel()` drops all bytes that still arrive.
+   * session ends before either. On the channel of a call between two peers of this
+   * package, CLOSE without EOF is an error, too: the bytes are incomplete. `cancel()`
+   * drops all bytes that still arrive.
    */
   readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
   /**
@@ -72,7 +74,8 @@ export interface Channel {
    */
   readonly writable: WritableStream<Uint8Array>;
   /**
-   * Closes both directions: CLOSE follows the bytes that are queued already.
+   * Closes both directions: EOF and CLOSE follow the bytes that are queued already,
+   * or CLOSE alone if a write is pending, because the bytes are then incomplete.
    * Pending writes reject, and unread bytes are dropped. Resolves when CLOSE has
    * been written to the transport. Idempotent.
    */

@@ -122,9 +122,12 @@ export interface CallErrorInit extends ErrorOptions {
  * | `invalid-result` | the handler's result does not match the contract: a bug |
  * | `busy` | too many calls run or wait; the call can be made again |
  * | `unavailable` | the peer is closing; the call can be made again |
- * | `deadline-exceeded` | the call's deadline had passed before it could begin |
+ * | `deadline-exceeded` | the call's deadline had passed before it could begin, or passed before it was answered |
  * | `codec-mismatch` | the call is in a codec that the peer does not accept |
  * | `released` | the callback was released |
+ * | `cancelled` | the call that the stream belongs to was given up |
+ * | `too-large` | there is more metadata than `maxMetaSize` |
+ * | `too-slow` | a stream of `fanOut()` was read too slowly |
  *
  * and, for arguments that cannot be decoded, with the codes of `CodecError`.
  *

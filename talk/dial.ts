@@ -97,10 +97,10 @@ export interface ConnectOptions extends ObserverOption {
    */
   protocols?: Provided<string | readonly string[]> | undefined;
   /**
-   * Which servers `tls:`, `wss:`, `quic:` and `wt:` trust, and the certificate of
-   * this client (for `tls:` and `wss:`), or a function that returns these options
-   * and is called before each attempt. Default: the authorities that the runtime
-   * trusts, and no certificate.
+   * Which servers a client of `tls:`, `wss:`, `quic:` and `wt:` trusts, and its own
+   * certificate (for `tls:`, `wss:` and `peer:`), or a function that returns these
+   * options and is called before each attempt. Default: the authorities that the
+   * runtime trusts, and no certificate.
    */
   tls?: Provided<TlsDialOptions> | undefined;
   /**
@@ -183,7 +183,7 @@ export interface ReconnectingDialOptions<C extends Carried = Carried>
  * connection is lost. It resolves when the first connection is made. It stops
  * trying when `signal` aborts, when `maxAttempts` is reached, or when an attempt
  * fails with a permanent error (`TalkError.permanent`): a permission is missing, a
- * certificate is not valid, the server answers 401, 403 or 404, or the address is
+ * certificate is not valid, the server answers 401, 403 or 404, the address is
  * malformed or not supported by this runtime, or an option has no effect there. If
  * the server at the address is not a peer but, for example, an HTTP server, `closed`
  * and the calls reject with the `MuxError` of the first connection, whose code is
@@ -217,6 +217,8 @@ export interface ReconnectingDialOptions<C extends Carried = Carried>
  * @throws {TalkError} `bad-address`, `unknown-scheme`, or `dial-failed` if that is
  * permanent; the error of the last attempt if `maxAttempts` have failed
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if `handler`, `codec`, `codecs`, `observer` or `signal` is of the
+ * wrong type
  * @throws {unknown} `signal.reason`
  */
 export function dial<C extends Carried = Carried>(
@@ -263,6 +265,8 @@ export function dial<C extends Carried = Carried>(
  * @param options codec, handler, limits, and how long to wait
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if `handler`, `codec`, `codecs`, `observer` or `signal` is of the
+ * wrong type
  * @throws {unknown} `signal.reason`
  */
 export function dial<C extends Carried = Carried>(

@@ -125,7 +125,8 @@ export class CommandPeer<C extends Carried = Carried> extends Peer<C> {
  * @throws {TalkError} `bad-command` if stdin or stdout of a `Deno.Command` is not
  * piped; `dial-failed` if the command cannot be started
  * @throws {TypeError} if `command` is a `Deno.Command` and `args`, `cwd`, `env`,
- * `clearEnv` or `stderr` is given as well
+ * `clearEnv` or `stderr` is given as well, or if `handler`, `codec`, `codecs` or
+ * `observer` is of the wrong type
  * @throws {RangeError} if an option is out of range
  */
 export function dialCommand<C extends Carried = Carried>(

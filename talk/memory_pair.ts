@@ -36,6 +36,8 @@ export interface MemoryPairOptions<C extends Carried = Carried>
  * @param a options of the first peer
  * @param b options of the second peer
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if `handler`, `codec`, `codecs` or `observer` is of the wrong
+ * type
  */
 export function memoryPair<
   A extends Carried = Carried,

@@ -394,7 +394,7 @@ export class Peer<C extends Carried = Carried>
    * @param session a session whose channels are not accepted by anything else
    * @param options codec, handler and limits
    * @throws {RangeError} if an option is out of range
-   * @throws {TypeError} if `handler` is not a handler
+   * @throws {TypeError} if `handler`, `codec` or `codecs` is of the wrong type
    * @throws {MuxError} `invalid-state` if the session's channels are accepted
    */
   constructor(session: Session, options: PeerOptions<C> = {}) {
@@ -757,6 +757,7 @@ export class Peer<C extends Carried = Carried>
    *
    * @param options whether to wait for calls in progress
    * @throws {RangeError} if `drainTimeout` is out of range
+   * @throws {TypeError} if `signal` is not an `AbortSignal`
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkCloseOptions(options);

@@ -353,13 +353,14 @@ export interface ListenSchemeOptions {
    */
   origins?: readonly string[] | "*" | undefined;
   /**
-   * Names (`example.com`) and addresses by which WebSockets reach the server,
-   * besides those of loopback, without a port; `"*"` for all. Requests with another
-   * `Host` get 403. This stops DNS rebinding: a page whose name is made to resolve
-   * to this machine has the server's own origin, but its own name in `Host`.
-   * Default: connections over loopback must name loopback, such as `localhost`,
-   * unless a proxy forwarded them (`Forwarded`, `X-Forwarded-For`,
-   * `X-Forwarded-Host`); other connections may name anything.
+   * Names (`example.com`) and addresses by which requests of `ws:`, `wss:` and `wt:`
+   * reach the server, besides those of loopback, without a port; `"*"` for all.
+   * Requests with another `Host` are refused, those for a WebSocket with 403. This
+   * stops DNS rebinding: a page whose name is made to resolve to this machine has
+   * the server's own origin, but its own name in `Host`. Default: connections over
+   * loopback must name loopback, such as `localhost`, unless a proxy forwarded them
+   * (`Forwarded`, `X-Forwarded-For`, `X-Forwarded-Host`); other connections may name
+   * anything.
    */
   hosts?: readonly string[] | "*" | undefined;
 }
@@ -372,8 +373,9 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
    */
   tls?: TlsListenOptions | undefined;
   /**
-   * The UDP socket for `quic:`: a `Deno.QuicEndpoint`, which the program owns and
-   * closes; the address is then `quic:`. Default: a new socket.
+   * The UDP socket for `quic:` and `peer:`: a `Deno.QuicEndpoint`, which the program
+   * owns and closes. The address for QUIC is then `quic:`, without a host. Default: a
+   * new socket.
    */
   endpoint?: QuicEndpointLike | undefined;
   /** How `peer:` reaches its rendezvous. Default: `{}`. */

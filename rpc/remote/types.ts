@@ -262,8 +262,8 @@ export interface RemoteBytes extends AsyncDisposable {
   /** The value before the bytes; usually `null`. */
   readonly value: unknown;
   /**
-   * The metadata that the method has sent so far, and at the end of a stream of
-   * values all of it.
+   * The metadata that the method has sent so far. At the end of a stream of values,
+   * it is complete.
    */
   readonly meta: Metadata;
   /** Bytes from the method. */
