@@ -75,7 +75,7 @@ async function openAndSplice(channel: Channel, into: Session): Promise<void> {
 async function abort(channel: Channel): Promise<void> {
   const reason = new MuxError(
     "open-refused",
-    "Cannot open channel to proxy to",
+    "Cannot proxy channel: the other session did not open one",
   );
   if (isRawChannel(channel)) channel.abort(reason);
   else await channel.writable.abort(reason);

@@ -562,7 +562,7 @@ Deno.test("TLS: options that are missing or not valid are errors of listen() and
   const { cert, key } = server;
   const bad: [unknown, string][] = [
     [undefined, '"tls.cert" and "tls.key"'],
-    [{ cert, key: ann.key }, '"tls.key" is not that of "tls.cert"'],
+    [{ cert, key: ann.key }, '"tls.key" does not belong to "tls.cert"'],
     [
       { cert: "-----BEGIN CERTIFICATE-----", key },
       '"tls.cert" has no certificate in PEM',

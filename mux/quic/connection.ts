@@ -52,6 +52,6 @@ export class QuicConnection implements SessionTransport {
 
 function noBytes(): TypeError {
   return new TypeError(
-    "Cannot use connection of QUIC as a byte stream: its channels are streams of their own",
+    "Cannot use QUIC connection as a byte stream: its channels are streams of their own",
   );
 }

@@ -242,7 +242,7 @@ function close(conn: QuicConnLike | undefined): void {
 function optionError(cause: unknown): unknown {
   const { message } = cause as Error;
   if (/KeyMismatch/.test(message)) {
-    return new TypeError('option "tls.key" is not that of "tls.cert"', {
+    return new TypeError('option "tls.key" does not belong to "tls.cert"', {
       cause,
     });
   }

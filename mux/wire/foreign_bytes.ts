@@ -25,7 +25,7 @@ const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
   [/^[^]{3}\x04[\0\x01]\0{4}/, "an HTTP/2 server"],
   [/^SSH-\d/, "SSH"],
   // deno-lint-ignore no-control-regex
-  [/^[\x14-\x17]\x03[\0-\x04]/, "TLS; of all schemes, tls: and wss: speak it"],
+  [/^[\x14-\x17]\x03[\0-\x04]/, "TLS; for TLS, use a tls: or wss: address"],
   [/^\*\S* ?(?:OK|PREAUTH|BYE)\b/, "an IMAP server"],
   [/^\+OK [^]*POP/i, "a POP3 server"],
   [

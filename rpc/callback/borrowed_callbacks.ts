@@ -97,7 +97,7 @@ export class BorrowedCallbacks {
       "limit-exceeded",
       `Cannot receive function in call "${
         printableText(this.#selector)
-      }": those of calls that go on take more than ${most} bytes, half of what a session can hold (option "maxHeldSize")`,
+      }": the functions of calls that continue take more than ${most} bytes, half of what a session can hold (option "maxHeldSize")`,
     );
   }
 

@@ -263,7 +263,7 @@ Deno.test("qtalk: files that cannot be used are named, and not shown", async () 
     [3, "Cannot listen", ...serve, "--cert", cert, "--key", brokenKey],
     [
       3,
-      "--key is not that of --cert",
+      "--key does not belong to --cert",
       ...serve,
       "--cert",
       cert,

@@ -65,13 +65,13 @@ Deno.test("withFlagNames: an option of the library is named as the flag that set
       ],
       [
         both,
-        'Cannot dial "tls://h:1": option "tls.key" is not that of "tls.cert"',
-        'Cannot dial "tls://h:1": --dial-key is not that of --dial-cert',
+        'Cannot dial "tls://h:1": option "tls.key" does not belong to "tls.cert"',
+        'Cannot dial "tls://h:1": --dial-key does not belong to --dial-cert',
       ],
       [
         both,
-        'Cannot listen on "tls://h:1": option "tls.key" is not that of "tls.cert"',
-        'Cannot listen on "tls://h:1": --key is not that of --cert',
+        'Cannot listen on "tls://h:1": option "tls.key" does not belong to "tls.cert"',
+        'Cannot listen on "tls://h:1": --key does not belong to --cert',
       ],
       [
         { ...both, dialPrefix: "" },

@@ -176,7 +176,10 @@ async function meetThrough(
     { signal },
   );
   if (response.channel === undefined) {
-    throw new RendezvousError("not-reached", "the rendezvous has not relayed");
+    throw new RendezvousError(
+      "not-reached",
+      "the rendezvous did not relay the connection",
+    );
   }
   const stream = channelTransport(response.channel);
   return await dialOver(stream, fingerprint, identity, signal);

@@ -112,7 +112,7 @@ export function loadIdentity(
     );
   }
   if (!certificate.checkPrivateKey(key)) {
-    throw new TypeError('option "tls.key" is not that of "tls.cert"');
+    throw new TypeError('option "tls.key" does not belong to "tls.cert"');
   }
   return {
     certificate: new Uint8Array(certificate.raw),

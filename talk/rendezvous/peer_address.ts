@@ -32,7 +32,9 @@ export function parsePeerAddress(rest: string): PeerAddress {
     );
   }
   if (/^peer:/i.test(rendezvous)) {
-    throw new SyntaxError("a rendezvous cannot have an address of peer:");
+    throw new SyntaxError(
+      "the address of a rendezvous cannot be a peer: address",
+    );
   }
   const fingerprint = digits === undefined ? undefined : fingerprintOf(digits);
   if (digits !== undefined && fingerprint === undefined) {

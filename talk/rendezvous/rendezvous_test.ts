@@ -709,7 +709,7 @@ test("peer: addresses of another form, and a missing key or fingerprint, are err
       ],
       [
         { tls: { cert: ann.cert, key: bob.key, pin: bob.fingerprint } },
-        /"tls.key" is not that of "tls.cert"/,
+        /"tls.key" does not belong to "tls.cert"/,
       ],
     ] as const
   ) {

@@ -472,7 +472,7 @@ function checked<T>(check: () => T): T {
 }
 
 function notReached(cause: unknown): CallError {
-  return new CallError("the peer is registered, and did not answer", {
+  return new CallError("the peer is registered, but did not answer", {
     code: "not-reached",
     cause,
   });

@@ -170,7 +170,7 @@ export function serverErrorOf(cause: unknown, sent: number): Error {
 export function cut(cause?: unknown): TlsError {
   return new TlsError(
     "truncated",
-    "the connection was cut: TLS was not ended by the other side",
+    "the connection was cut: the other side has not ended TLS",
     cause === undefined ? undefined : { cause },
   );
 }

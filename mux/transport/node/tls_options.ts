@@ -129,7 +129,7 @@ function pairOf(certPem: Pem, keyPem: Pem): { cert: string; key: string } {
   if (checked("key", () => certificate.checkPrivateKey(privateKey))) {
     return { cert, key };
   }
-  throw new TypeError('option "tls.key" is not that of "tls.cert"');
+  throw new TypeError('option "tls.key" does not belong to "tls.cert"');
 }
 
 function checked<T>(option: "cert" | "key", parse: () => T): T {

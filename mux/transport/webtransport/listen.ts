@@ -95,6 +95,8 @@ async function acceptStream(session: WebTransportLike): Promise<Transport> {
   const reader = stream.readable.getReader();
   const { value: bytes } = await reader.read();
   reader.releaseLock();
-  if (bytes?.[0] !== OPENING) throw new Error("the stream begins otherwise");
+  if (bytes?.[0] !== OPENING) {
+    throw new Error("the stream has another first byte");
+  }
   return webTransportTransport(session, stream, bytes.subarray(1));
 }

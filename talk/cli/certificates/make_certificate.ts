@@ -75,7 +75,7 @@ export async function makeCertificate(
   if (issuer !== undefined) {
     const { publicKey } = issuer.certificate;
     if (!await certificate.verify({ publicKey, signatureOnly: true })) {
-      throw new AuthorityError("the key is not that of the certificate");
+      throw new AuthorityError("the key does not belong to the certificate");
     }
   }
   const key = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
@@ -126,7 +126,7 @@ async function readAuthority({ cert, key }: Credentials): Promise<Authority> {
     throw new AuthorityError("it has no certificate in PEM");
   }
   if (!certificate.getExtension(BasicConstraintsExtension)?.ca) {
-    throw new AuthorityError("the certificate is not that of an authority");
+    throw new AuthorityError("the certificate does not belong to an authority");
   }
   if (certificate.notAfter < new Date()) {
     throw new AuthorityError("the certificate has expired");

@@ -150,8 +150,8 @@ Deno.test("qtalk cert: an authority that cannot issue is an error, which shows n
   await Deno.writeTextFile(`${folder}/broken/ca.key`, broken);
   for (
     const [authority, why] of [
-      ["mixed", "the key is not that of the certificate"],
-      ["leaf", "the certificate is not that of an authority"],
+      ["mixed", "the key does not belong to the certificate"],
+      ["leaf", "the certificate does not belong to an authority"],
       ["broken", "the key is not one of `qtalk cert ca`"],
       ["none", "`qtalk cert ca` makes one"],
     ]

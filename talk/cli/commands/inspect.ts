@@ -84,7 +84,7 @@ a call is recognized. FILE is a file that --save has written.
     }
     if (options.calls && options.frames) {
       throw new UsageError(
-        "Cannot print both calls only and frames only: leave both options out",
+        "Cannot use both --calls and --frames: without either, both are printed",
       );
     }
     const channel = count("channel", options.channel);

@@ -216,7 +216,7 @@ Deno.test("qtalk inspect: it exits with 2 or 3 if it cannot inspect", async () =
       [2, "it does not begin like a recording", file],
       [2, "Cannot read", `${file}.missing`],
       [2, "Cannot write", address, address, "--save", `${file}/x`],
-      [2, "calls only and frames only", file, "--calls", "--frames"],
+      [2, "both --calls and --frames", file, "--calls", "--frames"],
       [2, "not one of json, cbor, msgpack", file, "--codec", "xml"],
       [2, "not a whole number", file, "--channel", "all"],
     ] as const

@@ -43,7 +43,7 @@ methods without a contract describe neither their arguments nor their results.
       options.name !== undefined && !/^[A-Za-z_$][\w$]*$/.test(options.name)
     ) {
       throw new UsageError(
-        `Cannot use --name: "${options.name}" is not a name of TypeScript`,
+        `Cannot use --name: "${options.name}" is not a valid name in TypeScript`,
       );
     }
     const description = await fetchDescription(

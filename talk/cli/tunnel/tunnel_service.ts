@@ -355,7 +355,7 @@ export class TunnelService {
     const { place } = this.#options;
     const fixed = place.port;
     if (exact && fixed !== 0 && port !== fixed) {
-      throw new CallError(`the server has no port but ${fixed}`, {
+      throw new CallError(`the server publishes at port ${fixed} only`, {
         code: "bad-arguments",
       });
     }
