@@ -49,7 +49,7 @@ const FIRST_BYTES: [bytes: string | number[], what: string][] = [
   [[0x7f, 0x45, 0x4c, 0x46, 2, 1], "binary data"],
 ];
 
-Deno.test("describeBytes(): other protocols and text are recognised by their first bytes", () => {
+Deno.test("describeBytes(): other protocols and text are recognized by their first bytes", () => {
   for (const [first, what] of FIRST_BYTES) {
     const bytes = typeof first === "string"
       ? utf8(first)
