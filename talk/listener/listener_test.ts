@@ -16,7 +16,8 @@ import type { Accepted, TransportListener } from "../../mux/transport/types.ts";
 import type { Transport } from "../../mux/types.ts";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
-import { ConnectionListener, type ListenerOptions } from "./listener.ts";
+import { ConnectionListener } from "./listener.ts";
+import type { ListenerOptions } from "./types.ts";
 
 const handler = handlerFrom({ echo: (value: unknown) => value });
 
