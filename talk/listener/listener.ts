@@ -1,3 +1,4 @@
+import { isPermitted } from "../../decision.ts";
 import type {
   AbortableTransport,
   Accepted,
@@ -221,7 +222,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     void decided.promise.then(cancel);
     let allowed = false;
     try {
-      allowed = await allow(infoOf(accepted));
+      allowed = isPermitted("accept", await allow(infoOf(accepted)));
     } catch (error) {
       // A hook that throws refuses the connection.
       this.#report(error);

@@ -12,8 +12,9 @@ import type { CloseOptions, ErrorContext, Peer } from "../peer.ts";
 export interface ListenerOptions {
   /**
    * Called for every connection before any byte of it is read. If it returns
-   * `false` or throws, the connection is closed. Other connections are accepted
-   * while its promise is pending. Default: every connection is accepted.
+   * `false` or throws, the connection is closed, and also if it returns no boolean,
+   * which is an error. Other connections are accepted while its promise is pending.
+   * Default: every connection is accepted.
    */
   accept?:
     | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
@@ -54,8 +55,8 @@ export interface PeerListenerOptions<
    * can call the peer, which may use callbacks that were sent to it; all other
    * calls of the peer wait. `peer.signal` aborts if the peer leaves.
    *
-   * If it throws or rejects, or takes longer than `handshakeTimeout`, the peer is
-   * closed, none of its calls is handled, and the error goes to `onError` with the
+   * It refuses a peer by an error: `false` is a context like any other value. If it
+   * throws or rejects, or takes longer than `handshakeTimeout`, the peer is closed, none of its calls is handled, and the error goes to `onError` with the
    * peer. Default: every peer is admitted, and its context is undefined.
    */
   onPeer?:
