@@ -55,9 +55,10 @@ export interface PeerListenerOptions<
    * can call the peer, which may use callbacks that were sent to it; all other
    * calls of the peer wait. `peer.signal` aborts if the peer leaves.
    *
-   * It refuses a peer by an error: `false` is a context like any other value. If it
-   * throws or rejects, or takes longer than `handshakeTimeout`, the peer is closed, none of its calls is handled, and the error goes to `onError` with the
-   * peer. Default: every peer is admitted, and its context is undefined.
+   * To refuse a peer, throw: `false` is a context like any other value. If it
+   * throws or rejects, or takes longer than `handshakeTimeout`, the peer is closed,
+   * none of its calls is handled, and the error goes to `onError` with the peer.
+   * Default: every peer is admitted, and its context is undefined.
    */
   onPeer?:
     | ((
