@@ -250,11 +250,13 @@ function wayThrough(
   const [left, right] = memoryTransports();
   const server = new Peer(qmux(right), { handler });
   const all: { close(): Promise<void> }[] = [server];
+  const proxied: Promise<void>[] = [];
   let near = qmux(left);
   for (const kind of kinds) {
     const [a, b] = memoryTransports();
     if (kind === "proxy") {
-      proxy(qmux(b), near).catch(() => {});
+      // Its sessions end a little later than those of the peers beside it.
+      proxied.push(proxy(qmux(b), near).catch(() => {}));
     } else {
       const backend = new Peer(near);
       all.push(backend, new Peer(qmux(b), { handler: forward(backend) }));
@@ -268,6 +270,7 @@ function wayThrough(
     async close() {
       await client.close();
       await Promise.all(all.map((item) => item.close()));
+      await Promise.all(proxied);
     },
   };
 }

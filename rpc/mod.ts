@@ -38,7 +38,7 @@ export {
   DEFAULT_MAX_FORWARDED_CALLS,
   forward,
   type ForwardOptions,
-} from "./handler/forward.ts";
+} from "./forward/forward.ts";
 export { withCall, withStream } from "./handler/function_handler.ts";
 export {
   catchAll,

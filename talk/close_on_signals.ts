@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Closable } from "./listener/listener.ts";
+import type { Closable } from "./listener/types.ts";
 import { checkCloseOptions } from "./peer.ts";
 
 export type { Closable };

@@ -7,15 +7,14 @@ import {
   sessionOver,
   type Transport,
 } from "../mux/internal.ts";
+import type { ResolvedSharedLimits, SharedLimits } from "./listener/limits.ts";
 import type {
   AcceptRules,
   Closable,
   Listener,
   ListenerOptions,
   PeerListenerOptions,
-  ResolvedSharedLimits,
-  SharedLimits,
-} from "./listener/listener.ts";
+} from "./listener/types.ts";
 import type { Carried } from "../codec/internal.ts";
 import { loaded, resolveAddress } from "./address.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";

@@ -68,12 +68,12 @@ export {
   listenSession,
   type ListenSessionOptions,
 } from "./listen.ts";
+export type { SharedLimits } from "./listener/limits.ts";
 export type {
   Listener,
   ListenerOptions,
   PeerListenerOptions,
-  SharedLimits,
-} from "./listener/listener.ts";
+} from "./listener/types.ts";
 export { memoryPair, type MemoryPairOptions } from "./memory_pair.ts";
 export {
   type CloseOptions,

@@ -59,12 +59,11 @@ import {
 import { MAX_DELAY } from "../time_limit.ts";
 import {
   handshakeLimit,
-  type Listener,
-  peerListener,
-  type PeerListenerOptions,
   resolveSharedLimits,
   type SharedLimits,
-} from "./listener/listener.ts";
+} from "./listener/limits.ts";
+import { peerListener } from "./listener/peer_listener.ts";
+import type { Listener, PeerListenerOptions } from "./listener/types.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
 import { observedSource, type ObserverOption } from "./observe/option.ts";

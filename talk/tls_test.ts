@@ -196,6 +196,22 @@ Deno.test("TLS: a client that refuses the certificate of a server is no error th
   assert(reports.isEmpty);
 });
 
+Deno.test("TLS: a server that demands certificates reports a client that refuses its own only if that client has none", async () => {
+  await using there = await serve({ clientCert: "required", ca: ca.cert });
+  // On every runtime, a client looks at the certificate after the handshake. By
+  // then, the server knows whether the client has one.
+  const { cert, key } = ann;
+  assertEquals(
+    (await dialError(there.addr, { cert, key })).code,
+    "unknown-issuer",
+  );
+  assertEquals((await dialError(there.addr, {})).code, "unknown-issuer");
+  // dialError() dials twice.
+  assertEquals(await there.reports.nextCode(), "no-client-certificate");
+  assertEquals(await there.reports.nextCode(), "no-client-certificate");
+  assert(there.reports.isEmpty);
+});
+
 Deno.test("TLS: an authority that another one has certified can be trusted by itself", async () => {
   const between = await ca.issueAuthority("between");
   const { cert, key } = await between.issue("CN=server", { names });

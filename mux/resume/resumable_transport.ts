@@ -389,15 +389,26 @@ export class ResumableTransport
     link: Link,
     chunk: Uint8Array | null,
   ): Uint8Array | Promise<Uint8Array | null> {
-    if (link !== this.#link) return this.#readWhenPossible();
+    if (this.#push(link, chunk)) {
+      const fresh = this.#nextOf(link);
+      if (fresh !== undefined) return fresh;
+    }
+    return this.#readWhenPossible();
+  }
+
+  /** Decodes a chunk of a connection; returns whether its bytes can be taken now. */
+  #push(link: Link, chunk: Uint8Array | null): boolean {
+    if (link !== this.#link) return false;
     if (chunk === null) {
-      const error = new Error("the other side, or what is between, ended it");
-      return this.#onReadFailed(link, error);
+      this.#lose(
+        link,
+        new Error("the other side, or what is between, ended it"),
+      );
+      return false;
     }
     link.heard = true;
     link.decoder.push(chunk);
-    if (this.#paused !== undefined) return this.#readWhenPossible();
-    return this.#nextOf(link) ?? this.read();
+    return this.#paused === undefined;
   }
 
   #onReadFailed(link: Link, error: unknown): Promise<Uint8Array | null> {
@@ -405,7 +416,11 @@ export class ResumableTransport
     return this.#readWhenPossible();
   }
 
-  /** Reads when there is a connection from which to read, or says how it has ended. */
+  /**
+   * Reads when there is a connection from which to read, or says how it has ended. It
+   * is a loop, because promises that each wait for the next one would all be kept: a
+   * peer could send records without DATA forever, and an idle one sends PING.
+   */
   async #readWhenPossible(): Promise<Uint8Array | null> {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure;
@@ -415,15 +430,24 @@ export class ResumableTransport
         continue;
       }
       const link = this.#link;
-      if (link !== undefined) {
-        if (link.rest !== undefined) {
-          link.decoder.push(link.rest);
-          link.rest = undefined;
-        }
-        return this.#readFrom(link);
+      if (link === undefined) {
+        this.#attached ??= Promise.withResolvers();
+        await this.#attached.promise;
+        continue;
       }
-      this.#attached ??= Promise.withResolvers();
-      await this.#attached.promise;
+      if (link.rest !== undefined) {
+        link.decoder.push(link.rest);
+        link.rest = undefined;
+      }
+      const fresh = this.#nextOf(link);
+      if (fresh !== undefined) return fresh;
+      if (link !== this.#link || this.#hasEnded()) continue;
+      try {
+        link.reading = link.transport.read();
+        this.#push(link, await link.reading);
+      } catch (error) {
+        this.#lose(link, error);
+      }
     }
   }
 

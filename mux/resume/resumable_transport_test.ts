@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CUTS, Line } from "../../tests/resume/line.ts";
 import { MemoryNetwork } from "../../tests/resume/memory_network.ts";
 import { test } from "../../tests/support/harness.ts";
+import { collectGarbage } from "../../tests/support/memory.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { MuxError } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
@@ -274,6 +275,50 @@ test("ResumableTransport: an acknowledgement of what was not sent ends the sessi
   assertEquals(error.code, "protocol-error");
   await Promise.all([dialer.close(), listener.close()]);
 });
+
+for (const type of ["ack", "ping", "pong"] as const) {
+  test(`ResumableTransport: a read keeps nothing of the ${type.toUpperCase()} records that it has passed`, async () => {
+    const passed: WeakRef<object>[] = [];
+    const isOver = Promise.withResolvers<void>();
+    const broken = Promise.withResolvers<null>();
+    const line: Transport = {
+      read() {
+        if (passed.length === 1_000) {
+          isOver.resolve();
+          return broken.promise;
+        }
+        // Is alive as long as what waits for this read is.
+        const chunk = Promise.resolve(encodeAck(RECORD[type], 0));
+        passed.push(new WeakRef(chunk));
+        const next = chunk.then.bind(chunk);
+        chunk.then = (...args) => Object.assign(next(...args), { chunk });
+        return chunk;
+      },
+      write: () => Promise.resolve(),
+      closeWrite: () => Promise.resolve(),
+      close: () => broken.resolve(null),
+    };
+    const session = new ResumableTransport({
+      limits: { timeout: 60_000, maxUnacknowledged: 1_000 },
+      peerLimit: 1_000,
+      keepAlive: false,
+      events: {},
+    }, {
+      incoming: new Incoming(line),
+      peerReceived: 0,
+      stated: 0,
+      writing: Promise.resolve(),
+    });
+    const read = session.read();
+    await within(isOver.promise, "all records to be read");
+    await turn();
+    collectGarbage();
+    const kept = passed.filter((chunk) => chunk.deref() !== undefined).length;
+    assert(kept < 100, `the read keeps ${kept} of 1,000`);
+    await session.close();
+    assertEquals(await read, null);
+  });
+}
 
 test("ResumableTransport: a small write ends when its bytes are kept, and the next one waits for the connection", async () => {
   const writes: { bytes: number[]; end: () => void }[] = [];

@@ -1,3 +1,4 @@
+import { isPermitted } from "../../decision.ts";
 import { settlesWithin, timeLimit } from "../../time_limit.ts";
 import { type Handshake, Handshakes } from "../transport/handshakes.ts";
 import { PendingAccepts } from "../transport/pending_accepts.ts";
@@ -206,7 +207,7 @@ export class ResumingListener implements TransportListener, Site {
   ): Promise<boolean> {
     if (allow === undefined) return true;
     try {
-      return await allow({ remoteAddr, request, tls });
+      return isPermitted("accept", await allow({ remoteAddr, request, tls }));
     } catch (error) {
       this.#options.onError?.(error);
       return false;

@@ -94,7 +94,7 @@ test("ResumingListener: bytes that only begin as a handshake end the connection"
 
 test("ResumingListener: a further connection of a session needs the consent of accept", async (t) => {
   // Programs without types may return nothing.
-  for (const refusal of [false, undefined, null]) {
+  for (const refusal of [false, undefined, null, 1, "Ann"]) {
     let answer: unknown = true;
     const network = new MemoryNetwork({ allow: () => answer as boolean });
     t.defer(() => network.close());

@@ -1,4 +1,6 @@
 import { checkOption } from "../../check_option.ts";
+import { isPermitted } from "../../decision.ts";
+import { CallError } from "../errors.ts";
 import {
   checkHandler,
   description,
@@ -56,11 +58,15 @@ export interface ReflectionOptions {
   maxMethods?: number | undefined;
   /**
    * Called with every call that asks for the description, the health or the
-   * figures, before it is answered: if it throws, the caller gets that error. Use
+   * figures, before it is answered. If it throws, the caller gets that error, and if
+   * it returns `false`, `permission-denied`. It permits the call if it returns `true`
+   * or, as a check that throws does, nothing; what else it returns is an error. Use
    * it if the handlers of the service check who is calling; checks in middleware
    * need not be repeated here. Default: none.
    */
-  authorize?: ((call: Call) => void | Promise<void>) | undefined;
+  authorize?:
+    | ((call: Call) => boolean | void | Promise<boolean | void>)
+    | undefined;
 }
 
 /** The defaults of {@linkcode ReflectionOptions} that are numbers. */
@@ -225,7 +231,12 @@ class Reflected implements ReflectedService {
 
   #answer(make: (args: unknown) => unknown): HandlerFunction {
     return async (call, respond) => {
-      await this.#options.authorize?.(call);
+      const decision = await this.#options.authorize?.(call);
+      if (decision !== undefined && !isPermitted("authorize", decision)) {
+        throw new CallError(`permission denied: ${call.selector}`, {
+          code: "permission-denied",
+        });
+      }
       const args = await call.receive();
       await respond.return(await make(args));
     };

@@ -14,7 +14,13 @@ import {
   type ServiceStats,
   withReflection,
 } from "@qtalk/qtalk/reflection";
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
 import { rawCall } from "../../tests/support/raw_call.ts";
 import { until } from "../../tests/support/within.ts";
@@ -187,6 +193,48 @@ test("ReflectionOptions.authorize: what it throws is the answer", async (t) => {
   const [client] = t.pair({}, { handler });
   await assertGuarded(client);
   assertEquals(await client.call("add", [1, 2]), 3);
+});
+
+test("ReflectionOptions.authorize: false refuses, and so does what is neither a boolean nor undefined", async (t) => {
+  const errors: unknown[] = [];
+  const refused = async (result: unknown) => {
+    const handler = withReflection(handlerFrom(service), {
+      authorize: () => result as boolean,
+    });
+    const onError = (error: unknown) => errors.push(error);
+    const [client] = t.pair({}, { handler, onError });
+    for (const selector of ALL) {
+      const error = await assertRejects(
+        () => client.call(selector),
+        RemoteError,
+      );
+      if (await result !== false) continue;
+      assertEquals(error.code, "permission-denied");
+      assertEquals(error.message, `remote: permission denied: ${selector}`);
+    }
+    assertEquals(await client.call("add", [1, 2]), 3);
+  };
+  await refused(false);
+  await refused(Promise.resolve(false));
+  assertEquals(errors, [], "a refusal is no mistake");
+  // What programs without types return by mistake.
+  for (const result of [null, 0, "Ann", { user: "Ann" }, Promise.resolve(1)]) {
+    await refused(result);
+    assertEquals(errors.length, ALL.length);
+    for (const error of errors.splice(0)) assertInstanceOf(error, TypeError);
+  }
+});
+
+test("ReflectionOptions.authorize: true permits, and so does a check that returns nothing", async (t) => {
+  for (const result of [true, undefined]) {
+    for (const returned of [result, Promise.resolve(result)]) {
+      const handler = withReflection(handlerFrom(service), {
+        authorize: () => returned as boolean,
+      });
+      const [client] = t.pair({}, { handler });
+      assertEquals(await client.call(HEALTH), { status: "serving" });
+    }
+  }
 });
 
 /** Middleware that lets calls through that have a token. */

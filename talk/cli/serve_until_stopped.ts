@@ -8,7 +8,7 @@ import {
 } from "../close_on_signals.ts";
 import { errorPrinter } from "../errors.ts";
 import { listen } from "../listen.ts";
-import type { Closable, Listener } from "../listener/listener.ts";
+import type { Closable, Listener } from "../listener/types.ts";
 import type { Peer } from "../peer.ts";
 import { type OptionSpec, seconds } from "./command.ts";
 import type { ListenSecurity } from "./connection_options.ts";

@@ -1,278 +1,28 @@
-import type { Carried } from "../../codec/internal.ts";
-import { checkOption, checkTime, TIME_RANGE } from "../../check_option.ts";
-import {
-  type AbortableTransport,
-  type Accepted,
-  type ConnectionInfo,
-  DEFAULT_MEMORY_POOL_OPTIONS,
-  type HandshakeLimit,
-  type MemoryPool,
-  memoryPool,
-  type Pem,
-  resolveOptions,
-  type SessionOptions,
-  sessionOver,
-  type Transport,
-  type TransportListener,
-  type WaitOptions,
+import { isPermitted } from "../../decision.ts";
+import type {
+  AbortableTransport,
+  Accepted,
+  ConnectionInfo,
+  Transport,
+  TransportListener,
 } from "../../mux/internal.ts";
 import { MAX_DELAY, timeLimit } from "../../time_limit.ts";
-import {
-  AcceptIterator,
-  AcceptLoop,
-  type Offer,
-  QUEUE_LENGTH,
-} from "./accept_loop.ts";
-import { Server } from "../../rpc/internal_server.ts";
 import { errorPrinter, TalkError } from "../errors.ts";
+import { checkCloseOptions, type CloseOptions, type Peer } from "../peer.ts";
+import { AcceptLoop } from "./accept_loop.ts";
+import { type AcceptIterator, Iterators, QUEUE_LENGTH } from "./iterators.ts";
 import {
-  admit,
-  checkCloseOptions,
-  type CloseOptions,
-  type ErrorContext,
-  loadedServer,
-  Peer,
-  type PeerOptions,
-  type PeerWith,
-  uses,
-} from "../peer.ts";
-
-/** Limits of all sessions of a listener together. */
-export interface SharedLimits {
-  /**
-   * Sessions that may be open at once, including connections that `accept` has not
-   * decided about. `whenFull` says which connection is closed beyond that number.
-   * Default: that of the pool, 1,024. Range: 1 to 2^30.
-   */
-  maxSessions?: number | undefined;
-  /**
-   * Which connection is closed when `maxSessions` are open: the new one
-   * (`"refuse"`), or the open one that has been silent longest (`"evict"`). A
-   * connection is silent as long as there has been no call on it in either
-   * direction, or no channel if it is one of `listenSession()`. Connections that
-   * have been used are never evicted; if all have been used, the new one is closed.
-   * With `"evict"`, silent connections are also closed when the process has no file
-   * descriptor left for a new one. Default: `"refuse"`.
-   */
-  whenFull?: "refuse" | "evict" | undefined;
-  /**
-   * Milliseconds that a connection may take for the handshake of its transport,
-   * which is that of TLS or the request of a WebSocket, then for `accept`, and then
-   * for `onPeer`. After that it is closed, and `onError` is called with `timeout`.
-   * There is no limit on the time until the first call. (`serveWebSocket()` does
-   * not limit the handshake, which the HTTP server performs.) A number of at least
-   * 0; above 2^31 - 1 there is no limit. Default: 30,000.
-   */
-  handshakeTimeout?: number | undefined;
-  /**
-   * Milliseconds without a call in either direction, or without a channel for
-   * `listenSession()`, after which a session is closed; closing may take up to half
-   * as long again. A session is in use while a call is in progress; spare channels
-   * do not count. A number of at least 1; above 2^31 - 1 there is no limit.
-   * Default: no limit.
-   */
-  sessionIdleTimeout?: number | undefined;
-  /**
-   * The memory that the sessions share. Pass the same pool to several listeners
-   * to bound them together. Default: a pool of 256 MiB for this listener.
-   */
-  memoryPool?: MemoryPool | undefined;
-  /**
-   * Limits of each session. Default: those of `qmux()`, with the `memoryPool` of
-   * the listener.
-   */
-  session?: SessionOptions | undefined;
-}
-
-/** The limits of a listener, with their defaults. */
-export interface ResolvedSharedLimits {
-  readonly maxSessions: number;
-  readonly whenFull: "refuse" | "evict";
-  readonly handshakeTimeout: number;
-  readonly sessionIdleTimeout: number;
-  readonly memoryPool: MemoryPool;
-  readonly session: SessionOptions;
-}
-
-/** Milliseconds that a connection may take until it is ready. */
-export const DEFAULT_HANDSHAKE_TIMEOUT = 30_000;
-
-/**
- * Returns the limits of a listener, with their defaults.
- *
- * @throws {RangeError} if one of them is out of range
- */
-export function resolveSharedLimits(
-  options: SharedLimits,
-): ResolvedSharedLimits {
-  const { session } = options;
-  const given = options.memoryPool ?? session?.memoryPool;
-  const {
-    maxSessions = given?.maxSessions ?? DEFAULT_MEMORY_POOL_OPTIONS.maxSessions,
-    whenFull = "refuse",
-    handshakeTimeout = DEFAULT_HANDSHAKE_TIMEOUT,
-    sessionIdleTimeout = Infinity,
-  } = options;
-  checkOption("maxSessions", maxSessions, { min: 1, max: 2 ** 30 });
-  checkTime("handshakeTimeout", handshakeTimeout);
-  checkOption("sessionIdleTimeout", sessionIdleTimeout, {
-    ...TIME_RANGE,
-    min: 1,
-  });
-  if (whenFull !== "refuse" && whenFull !== "evict") {
-    throw new RangeError(
-      `Cannot use option "whenFull": ${
-        String(whenFull)
-      } is not "refuse" or "evict"`,
-    );
-  }
-  // Checked now, and not when the first connection is accepted.
-  resolveOptions(session);
-  const pool = given ?? memoryPool({ maxSessions });
-  return {
-    maxSessions: Math.min(maxSessions, pool.maxSessions),
-    whenFull,
-    handshakeTimeout,
-    sessionIdleTimeout,
-    memoryPool: pool,
-    session: { ...session, memoryPool: pool },
-  };
-}
-
-/** Options for accepting connections. */
-export interface ListenerOptions {
-  /**
-   * Called for every connection before any byte of it is read. If it returns
-   * `false` or throws, the connection is closed. Other connections are accepted
-   * while its promise is pending. Default: every connection is accepted.
-   */
-  accept?:
-    | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
-    | undefined;
-  /**
-   * Called with what `accept` throws, and with a `TalkError` whose code is
-   * `limit-exceeded` when the listener closes a connection because `maxSessions`
-   * are open (once, until there is room again); `out-of-resources` when the process
-   * has no file descriptor left for a connection (once, until none was missing for
-   * ten seconds); `timeout` when a connection has exceeded `handshakeTimeout`; or
-   * `handshake-failed` when a TLS handshake has failed, with the `TlsError` as its
-   * `cause`. Also called when `listenSession()` closes a session that no loop has
-   * taken, see {@linkcode Listener.skipped}. Default: what `accept` throws is
-   * printed to standard error, at most 20 errors in ten seconds.
-   */
-  onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
-}
-
-/**
- * Options of listeners whose connections become peers.
- *
- * @typeParam C what their codec carries besides JSON's values
- * @typeParam Context what the program knows about a peer
- */
-export interface PeerListenerOptions<
-  C extends Carried = Carried,
-  Context = unknown,
-> {
-  /**
-   * Called with every new peer and what is known about its connection, before any
-   * of its calls is handled. What it returns, or sets as `peer.context`, is the
-   * context of the peer, which handlers get as `call.peer.context`. (Write `onPeer`
-   * before a `handler` that uses it, so that TypeScript infers the type.)
-   *
-   * If it returns a promise, the peer's calls wait until that resolves, and the
-   * listener's loops get the peer afterwards. Up to `maxQueuedCalls` wait, with
-   * their arguments unread; further ones fail with `busy: ...`. Meanwhile, `onPeer`
-   * can call the peer, which may use callbacks that were sent to it; all other
-   * calls of the peer wait. `peer.signal` aborts if the peer leaves.
-   *
-   * If it throws or rejects, or takes longer than `handshakeTimeout`, the peer is
-   * closed, none of its calls is handled, and the error goes to `onError` with the
-   * peer. Default: every peer is admitted, and its context is undefined.
-   */
-  onPeer?:
-    | ((
-      peer: Peer<NoInfer<C>>,
-      connection: ConnectionInfo,
-    ) => Context | Promise<Context>)
-    | undefined;
-}
-
-/**
- * Accepts connections. Made by `listen()`, `listenSession()` and
- * `serveWebSocket()`.
- *
- * Iterating over a listener yields the peers (or sessions) accepted from then on.
- * Several loops may run at once, and leaving one does not affect the listener. An
- * iterator keeps up to 128 peers that its loop has not reached; it skips further
- * ones, and {@linkcode skipped} counts them. To stop waiting for a peer, call the
- * iterator's `next({ signal })`.
- *
- * A peer answers calls whether or not a loop gets it; code that must run for every
- * peer belongs in `onPeer`. A session of `listenSession()` is useful only if a loop
- * gets it. Up to 128 sessions wait for a loop. Further ones are closed, as are
- * those that all loops have skipped.
- */
-export interface Listener<T> extends AsyncDisposable {
-  /** The address to dial, with the port that was chosen for port 0. */
-  readonly addr: string;
-  /**
-   * Resolves when the listener no longer accepts connections and everything
-   * accepted has ended; rejects if accepting failed. It never causes an
-   * unhandled rejection.
-   */
-  readonly closed: Promise<void>;
-  /**
-   * How many peers or sessions were skipped, because 128 were already waiting in an
-   * iterator or, before there was one, for the first iterator.
-   */
-  readonly skipped: number;
-  /**
-   * Stops accepting connections and closes all that were accepted. Idempotent.
-   *
-   * @param options whether peers drain first, as in {@linkcode Peer.close}
-   * @throws {RangeError} if `drainTimeout` is out of range
-   */
-  close(options?: CloseOptions): Promise<void>;
-  /** Same as {@linkcode close}. */
-  [Symbol.asyncDispose](): Promise<void>;
-  /** Iterates over what is accepted from now on, until the listener closes. */
-  [Symbol.asyncIterator](): AsyncIterator<
-    T,
-    undefined,
-    WaitOptions | undefined
-  >;
-}
-
-/** Something that can be closed: a peer, a session or a listener. */
-export interface Closable {
-  /** Settles when it has ended. */
-  readonly closed: Promise<void>;
-  /** Ends it. */
-  close(options?: CloseOptions): Promise<void>;
-}
-
-/** Reports an error of a listener, which may be one of a peer that it made. */
-export type Report = (error: unknown, peer?: Peer) => void;
-
-/**
- * How a listener treats the items (peers or sessions) that it makes from
- * connections.
- */
-export interface AcceptRules<T> {
-  /** Asks the program whether to admit an item. Default: all are admitted. */
-  admit?: (
-    item: T,
-    connection: ConnectionInfo,
-    report: Report,
-  ) => boolean | Promise<boolean>;
-  /**
-   * How often an item was used; `Infinity` while it is. Default: all items count
-   * as in use.
-   */
-  uses?: (item: T) => number;
-  /** Whether an item is useless unless a loop gets it. Default: false. */
-  needsLoop?: boolean;
-}
+  type ResolvedSharedLimits,
+  resolveSharedLimits,
+  tookTooLong,
+} from "./limits.ts";
+import type {
+  AcceptRules,
+  Closable,
+  Listener,
+  ListenerOptions,
+  Report,
+} from "./types.ts";
 
 /** Makes a peer or session of each connection of a transport listener. */
 export class ConnectionListener<T extends Closable> implements Listener<T> {
@@ -294,11 +44,8 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   readonly #silent = new Set<Closable>();
   /** The connections that await the hook's decision. */
   readonly #asked = new Set<Closable>();
-  readonly #iterators = new Set<AcceptIterator<T>>();
+  readonly #iterators: Iterators<T>;
   readonly #rules: AcceptRules<T>;
-  /** Items that wait for a loop, if they are useless without one. */
-  readonly #unclaimed = new Set<T>();
-  #skipped = 0;
   readonly #closed = Promise.withResolvers<void>();
   #state: "open" | "closing" | "ended" = "open";
   /** The error that made the listener give up. */
@@ -319,6 +66,12 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     this.#onError = options.onError ?? errorPrinter();
     this.#limits = limits;
     this.#rules = rules;
+    this.#iterators = new Iterators(
+      !rules.needsLoop ? undefined : {
+        mayWait: (item) => this.#state === "open" && this.#active.has(item),
+        onUnclaimed: (item) => this.#giveUp(item),
+      },
+    );
     this.#closed.promise.catch(() => {});
     this.#loop = new AcceptLoop(source, {
       take: (accepted) => this.#take(accepted),
@@ -333,7 +86,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   get skipped(): number {
-    return this.#skipped;
+    return this.#iterators.skipped;
   }
 
   async close(options: CloseOptions = {}): Promise<void> {
@@ -353,19 +106,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   [Symbol.asyncIterator](): AcceptIterator<T> {
-    const iterator: AcceptIterator<T> = new AcceptIterator((left) => {
-      this.#iterators.delete(iterator);
-      for (const offer of left) this.#keep(offer);
-    });
-    if (this.#state !== "ended") {
-      for (const item of this.#unclaimed) {
-        iterator.push({ item, holders: 0, taken: false });
-      }
-      this.#unclaimed.clear();
-    }
-    if (this.#state === "open") this.#iterators.add(iterator);
-    else iterator.end();
-    return iterator;
+    return this.#iterators.add(this.#state === "open");
   }
 
   async #run(): Promise<void> {
@@ -380,8 +121,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       await Promise.allSettled(items.map((item) => item.closed));
     }
     this.#state = "ended";
-    for (const iterator of this.#iterators) iterator.end();
-    this.#iterators.clear();
+    this.#iterators.end();
     if (this.#failure === undefined) this.#closed.resolve();
     else this.#closed.reject(this.#failure);
   }
@@ -482,7 +222,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     void decided.promise.then(cancel);
     let allowed = false;
     try {
-      allowed = await allow(infoOf(accepted));
+      allowed = isPermitted("accept", await allow(infoOf(accepted)));
     } catch (error) {
       // A hook that throws refuses the connection.
       this.#report(error);
@@ -517,7 +257,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   #admitted(item: T): void {
-    this.#offer(item);
+    this.#iterators.offer(item);
     const { sessionIdleTimeout } = this.#limits;
     if (sessionIdleTimeout <= MAX_DELAY) this.#watchUse(item);
   }
@@ -541,26 +281,8 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     item.closed.then(end, end);
   }
 
-  /** Gives an item to all loops. */
-  #offer(item: T): void {
-    const offer: Offer<T> = { item, holders: 0, taken: false };
-    for (const iterator of this.#iterators) {
-      if (!iterator.push(offer)) this.#skipped++;
-    }
-    this.#keep(offer);
-  }
-
-  /** Keeps an item for the next loop, or closes it, if it needs a loop. */
-  #keep({ item, holders, taken }: Offer<T>): void {
-    if (!this.#rules.needsLoop || taken || holders > 0) return;
-    if (this.#state !== "open" || !this.#active.has(item)) return;
-    if (this.#iterators.size === 0) {
-      if (this.#unclaimed.size < QUEUE_LENGTH) {
-        this.#unclaimed.add(item);
-        return;
-      }
-      this.#skipped++;
-    }
+  /** Closes an item that no loop gets. */
+  #giveUp(item: T): void {
     void item.close();
     const message =
       `Cannot accept session: ${QUEUE_LENGTH} sessions wait for a loop over the listener`;
@@ -574,7 +296,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       this.#active.delete(item);
       this.#silent.delete(item);
       this.#asked.delete(item);
-      this.#unclaimed.delete(item as T);
+      this.#iterators.forget(item as T);
     };
     item.closed.then(ended, ended);
   }
@@ -605,88 +327,4 @@ async function discard(transport: Transport): Promise<void> {
   } catch {
     // The connection is not used in either case.
   }
-}
-
-/** Makes a peer of each connection, and asks `onPeer` about it. */
-export function peerListener<C extends Carried, Context>(
-  source: TransportListener,
-  options:
-    & PeerOptions<C, NoInfer<Context>>
-    & PeerListenerOptions<C, Context>
-    & Pick<ListenerOptions, "accept">
-    & { readonly tls?: { readonly cert: Pem } | undefined },
-  limits: ResolvedSharedLimits,
-): ConnectionListener<PeerWith<C, Context>> {
-  // One for all peers: it prints at a limited rate.
-  const { accept, onPeer, onError = errorPrinter() } = options;
-  const shared = { ...options, onError, [loadedServer]: Server } as PeerOptions<
-    C
-  >;
-  const { handshakeTimeout } = limits;
-  return new ConnectionListener<PeerWith<C, Context>>(
-    source,
-    (transport) =>
-      new Peer(sessionOver(transport, limits.session), shared) as PeerWith<
-        C,
-        Context
-      >,
-    { accept, onError },
-    limits,
-    {
-      uses: (peer) => peer[uses],
-      admit(peer, connection, report) {
-        const admitted = peer[admit](
-          connection,
-          onPeer && (() => onPeer(peer, connection)),
-          options.tls?.cert,
-        );
-        if (typeof admitted === "boolean") return admitted;
-        const cancel = timeLimit(handshakeTimeout, () => {
-          report(tookTooLong("admit peer", '"onPeer"', handshakeTimeout), peer);
-          void peer.close();
-        });
-        void peer.closed.then(cancel, cancel);
-        return admitted.finally(cancel);
-      },
-    },
-  );
-}
-
-/** How a transport limits its handshakes, and reports those that take too long. */
-export function handshakeLimit(
-  { handshakeTimeout: timeout }: ResolvedSharedLimits,
-  onError: ListenerOptions["onError"],
-): HandshakeLimit {
-  return {
-    timeout,
-    onTimeout(remoteAddr) {
-      const what = `accept connection from "${remoteAddr}"`;
-      const error = tookTooLong(what, "its handshake", timeout);
-      onError?.(error, { peer: undefined, selector: undefined });
-    },
-    onFailure(cause, remoteAddr) {
-      const message =
-        `Cannot accept connection from "${remoteAddr}": ${cause.message}`;
-      const error = new TalkError("handshake-failed", message, { cause });
-      onError?.(error, { peer: undefined, selector: undefined });
-    },
-  };
-}
-
-/**
- * The error of a connection that is not ready in time.
- *
- * @param what what was attempted
- * @param subject what took too long
- * @param ms the limit
- */
-function tookTooLong(
-  what: string,
-  subject: string,
-  ms: number,
-): TalkError {
-  return new TalkError(
-    "timeout",
-    `Cannot ${what}: ${subject} took longer than ${ms} ms (option "handshakeTimeout")`,
-  );
 }

@@ -10,13 +10,20 @@ import {
   type Session,
   TalkError,
 } from "@qtalk/qtalk";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import type { Accepted, TransportListener } from "../../mux/transport/types.ts";
 import type { Transport } from "../../mux/types.ts";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
-import { ConnectionListener, type ListenerOptions } from "./listener.ts";
+import { ConnectionListener } from "./listener.ts";
+import type { ListenerOptions } from "./types.ts";
 
 const handler = handlerFrom({ echo: (value: unknown) => value });
 
@@ -439,6 +446,28 @@ Deno.test("accept hook: a hook that throws refuses the connection", async () => 
     await within(refused.closed, "the session to end");
     const error = await assertRejects(() => refused.open(), MuxError);
     assertEquals(error.code, "connection-lost");
+  }
+});
+
+Deno.test("accept hook: a hook that does not return a boolean refuses the connection, which is reported", async () => {
+  // What programs without types return by mistake.
+  for (const result of [undefined, null, 1, "Ann", { user: "Ann" }]) {
+    for (const returned of [result, Promise.resolve(result)]) {
+      const errors: unknown[] = [];
+      const { source, listener } = listening({
+        accept: () => returned as unknown as boolean,
+        onError: (error) => errors.push(error),
+      });
+      await using _ = listener;
+      const refused = source.connect();
+      await within(refused.closed, "the session to end");
+      const [error] = errors;
+      assertInstanceOf(error, TypeError);
+      assertStringIncludes(
+        error.message,
+        'Cannot use what option "accept" returned: it is ',
+      );
+    }
   }
 });
 

@@ -7,6 +7,7 @@ import "../mod.ts"; // Keeps bundles in few chunks.
 // What the listener imports, named at once, as in the `start.ts` of the core.
 import "../../rpc/internal_server.ts";
 import "./accept_loop.ts";
+import "./iterators.ts";
 import type { Carried } from "../../codec/internal.ts";
 import {
   type HandshakeLimit,
@@ -24,18 +25,20 @@ import { observedSource, type ObserverOption } from "../observe/option.ts";
 import type { PeerOptions, PeerWith } from "../peer.ts";
 import { checkSchemeOptions } from "../scheme_options.ts";
 import {
-  type AcceptRules,
-  type Closable,
-  ConnectionListener,
   handshakeLimit,
-  type Listener,
-  type ListenerOptions,
-  peerListener,
-  type PeerListenerOptions,
   type ResolvedSharedLimits,
   resolveSharedLimits,
   type SharedLimits,
-} from "./listener.ts";
+} from "./limits.ts";
+import { ConnectionListener } from "./listener.ts";
+import { peerListener } from "./peer_listener.ts";
+import type {
+  AcceptRules,
+  Closable,
+  Listener,
+  ListenerOptions,
+  PeerListenerOptions,
+} from "./types.ts";
 
 /** Options of all listeners at addresses. */
 type StartOptions =

@@ -134,9 +134,20 @@ function isPrivate({ hostname }: Place): boolean {
 
 function isPlace(value: unknown): value is Place {
   const { hostname, port } = (value ?? {}) as Partial<Place>;
-  return typeof hostname === "string" &&
-    /^(?:\d{1,3}(?:\.\d{1,3}){3}|[\da-f:.]{2,45})$/i.test(hostname) &&
+  return typeof hostname === "string" && isIpAddress(hostname) &&
     Number.isInteger(port) && port! > 0 && port! <= 65_535;
+}
+
+/**
+ * Whether a text is an IP address in its usual form. The runtime looks up anything
+ * else as a name: whoever owns `10.cafe.de` decides where that leads.
+ */
+function isIpAddress(text: string): boolean {
+  if (/^[\d.]{7,15}$/.test(text)) {
+    return URL.parse(`http://${text}`)?.hostname === text;
+  }
+  return /^[\da-f.]*:[\da-f:.]{1,44}$/i.test(text) &&
+    URL.canParse(`http://[${text}]`);
 }
 
 function pick({ hostname, port }: Place): Place {

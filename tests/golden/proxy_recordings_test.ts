@@ -8,7 +8,7 @@ import { assertEquals } from "@std/assert";
 import { forward, Peer, type Transport } from "@qtalk/qtalk";
 import { proxy } from "@qtalk/qtalk/mux";
 // It is loaded at the first call, which takes longer than a replay waits.
-import "../../rpc/handler/forwarded_call.ts";
+import "../../rpc/forward/forwarding.ts";
 import { scriptedSession } from "../support/raw_peer.ts";
 import { within } from "../support/within.ts";
 import type { Chunking, Side } from "./capture.ts";

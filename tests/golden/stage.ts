@@ -21,7 +21,7 @@ import type { CodecName } from "./wire_value.ts";
 // these parts, as the first session that needs them does, takes longer.
 import "../../rpc/callback/received.ts";
 import "../../rpc/client/failed_arguments.ts";
-import "../../rpc/handler/forwarded_call.ts";
+import "../../rpc/forward/forwarding.ts";
 import "../../rpc/internal_server.ts";
 
 /** A session of ours, whatever its type is called. */

@@ -31,7 +31,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: ALL,
     tests:
-      /serveWebSocket(?!\(\) refuses what is no handler|\(\): (?:other requests|a host that|authenticate is not|an incomplete|a request in|an option|with resume, a handler)|\(\) that never decides)|webSocketAcceptor: (?:idleTimeout|every option|a socket|one handshake|sockets that)|an onPeer that never ends closes the peer|address, headers and protocols may be functions|a server that closes new WebSockets with|resumeStore\(\): (?:a session moves|a session that has begun|its limits)/,
+      /serveWebSocket(?!\(\) refuses what is no handler|\(\): (?:other requests|a host that|authenticate is not|an incomplete|a request in|an option|with resume, a handler)|\(\) that never decides)|webSocketAcceptor: (?:a request is refused|idleTimeout|every option|a socket|one handshake|sockets that)|an onPeer that never ends closes the peer|address, headers and protocols may be functions|a server that closes new WebSockets with|resumeStore\(\): (?:a session moves|a session that has begun|its limits)/,
     reason:
       'serveWebSocket() and webSocketAcceptor() take the WebSockets of Deno.upgradeWebSocket(), which only Deno has; a server here uses listen("ws://…")',
     upstream: { none: "an API of Deno" },

@@ -5,6 +5,7 @@
  */
 import { Queue } from "../../../queue.ts";
 import { checkOption } from "../../../check_option.ts";
+import { isPermitted } from "../../../decision.ts";
 import { MAX_DELAY, timeLimit } from "../../../time_limit.ts";
 import type {
   Accepted,
@@ -171,15 +172,10 @@ export function webSocketAcceptor(
       const asking = authenticate ? authenticate(copy, info) : true;
       const allowed = await Promise.race([asking, late.promise]);
       if (allowed instanceof Response) return allowed;
-      if (allowed === false) return refusal(401);
-      if (allowed === "late" || !open || sockets >= maxSockets) {
-        return refusal(503);
-      }
-      if (allowed !== true) {
-        throw new TypeError(
-          "Cannot accept WebSocket: authenticate returned neither a boolean nor a Response",
-        );
-      }
+      if (allowed === "late") return refusal(503);
+      const expected = "a boolean or a Response";
+      if (!isPermitted("authenticate", allowed, expected)) return refusal(401);
+      if (!open || sockets >= maxSockets) return refusal(503);
       response = upgrade(request, { remoteAddr, request: copy }, late, cancel);
       return response ?? refusal(400);
     } finally {

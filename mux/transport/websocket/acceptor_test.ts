@@ -63,7 +63,7 @@ Deno.test("webSocketAcceptor: a request is refused if authenticate returns neith
       await assertRejects(
         () => optionsOfUpgrade({ authenticate }),
         TypeError,
-        "Cannot accept WebSocket: authenticate returned neither a boolean nor a Response",
+        'Cannot use what option "authenticate" returned: it is ',
       );
     }
   }

@@ -14,7 +14,7 @@ import { redactedAddress } from "../../../printable_text.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import { hasEffect } from "../../scheme_options.ts";
 import { Peer } from "../../peer.ts";
-import type { Closable } from "../../listener/listener.ts";
+import type { Closable } from "../../listener/types.ts";
 import { announceAddress, runUntilStopped } from "../serve_until_stopped.ts";
 import type { Terminal } from "../terminal.ts";
 import {

@@ -11,7 +11,7 @@ import {
   type ServiceHealth,
   withReflection,
 } from "../../../rpc/internal_cli.ts";
-import type { Closable } from "../../listener/listener.ts";
+import type { Closable } from "../../listener/types.ts";
 import { Peer } from "../../peer.ts";
 import { loadCodec } from "../codec_option.ts";
 import { exitCodeOf } from "../exit_code.ts";

@@ -12,7 +12,7 @@ import {
 } from "../../../rpc/internal.ts";
 import { type ConnectOptions, dial } from "../../dial.ts";
 import { TalkError } from "../../errors.ts";
-import type { Closable } from "../../listener/listener.ts";
+import type { Closable } from "../../listener/types.ts";
 import type { CloseOptions, Peer } from "../../peer.ts";
 import type {
   ConnectionState,

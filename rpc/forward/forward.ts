@@ -87,7 +87,7 @@ export function forward(
   return (call, respond) => {
     if (forwarding !== undefined) return forwarding(call, respond);
     // Loaded on first use: few programs forward.
-    const loading = loadPart("forward call", import("./forwarded_call.ts"));
+    const loading = loadPart("forward call", import("./forwarding.ts"));
     return loading.then((module) => {
       forwarding ??= pool === undefined
         ? module.forwardingToSome(targets!, maxConcurrentCalls)

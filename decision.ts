@@ -1,0 +1,32 @@
+/**
+ * What functions of a program decide about whom they let in: `accept`,
+ * `authenticate` and `authorize`.
+ *
+ * All have one rule. `true` lets in. `false` refuses, and so does an error. Anything
+ * else is a mistake of the program, such as a `return` that is missing, and must not
+ * let anybody in. (Only `authorize` may return nothing, because it may be a check
+ * that throws.)
+ *
+ * @module
+ */
+
+/**
+ * Whether a decision lets somebody in.
+ *
+ * @param option the name of the option whose function has decided
+ * @param decision what the function returned, after its promise was awaited
+ * @param expected what it may return, for the error. Default: a boolean
+ * @throws {TypeError} if it is not a boolean
+ */
+export function isPermitted(
+  option: string,
+  decision: unknown,
+  expected = "a boolean",
+): boolean {
+  if (typeof decision === "boolean") return decision;
+  // Not the value itself, which may be a secret: callers get some of these errors.
+  const what = decision === null ? "null" : `of type ${typeof decision}`;
+  throw new TypeError(
+    `Cannot use what option "${option}" returned: it is ${what}, and not ${expected}`,
+  );
+}

@@ -1,0 +1,299 @@
+import { PREFIX_SIZE } from "../../codec/internal.ts";
+import { pipe, type RawChannel } from "../../mux/internal.ts";
+import {
+  CallbackRoutes,
+  type Loan,
+  type RoutedSession,
+} from "../callback/callback_routes.ts";
+import { releaseDropped } from "../callback/received_pointers.ts";
+import {
+  type ChannelPool,
+  type ChannelRequest,
+  poolOf,
+} from "../client/channel_pool.ts";
+import { markUnsent, type RemoteError, RpcError } from "../errors.ts";
+import { isServerCall, isServerResponder } from "../handler/invoke.ts";
+import type { ServerCall, ServerResponder } from "../server/server_call.ts";
+import type { Caller } from "../types.ts";
+import type { ReceivedHeader } from "../wire/headers.ts";
+import { watchCaller } from "./caller_watch.ts";
+import { cancelled, passedOn, replaced, tooLate } from "./errors.ts";
+import type { KeptRequest } from "./kept_request.ts";
+import { beginLoan, countedUse } from "./lent_functions.ts";
+import { forwardedHeader } from "./request_header.ts";
+import {
+  changedHeader,
+  headerBytes,
+  refusalIn,
+  takeHeader,
+} from "./response_header.ts";
+
+/** Where a call is forwarded to. */
+export interface Target {
+  /** Calls the peer. */
+  readonly caller: Caller;
+  /** The channels to it. */
+  readonly pool: ChannelPool;
+  /** Whether the call takes a channel of those for nested calls. */
+  readonly nested: boolean;
+}
+
+/** What a call needs to go to another peer when one has refused it. */
+export interface Attempts {
+  readonly request: KeptRequest;
+  /**
+   * A peer has refused the call. Resolves to whether the caller gets its answer: not
+   * if the call goes to another peer.
+   */
+  refused(error: RemoteError): Promise<boolean>;
+}
+
+/**
+ * Lets the peer of `to` call the functions that the peer of `from` lends to it,
+ * whatever the handler of its session is.
+ *
+ * @param lender calls the peer of `from`
+ */
+function addRoute(
+  prefix: string,
+  from: RoutedSession | undefined,
+  lender: Caller,
+  to: RoutedSession | undefined,
+): void {
+  const pool = poolOf(lender);
+  if (from === undefined || pool === undefined) return;
+  if (to === undefined || to.ended) return;
+  to.routes ??= new CallbackRoutes();
+  to.routes.add(prefix, from, () => async (call, respond) => {
+    if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
+    const target = { caller: lender, pool, nested: true };
+    await forwardCall(call, respond, target, { onSent: countedUse(call) });
+  });
+}
+
+/**
+ * Forwards one call, and its response.
+ *
+ * @param onSent called when the target has what had arrived of the call
+ * @param attempts given if the call can go to another peer
+ */
+export async function forwardCall(
+  call: ServerCall,
+  respond: ServerResponder,
+  target: Target,
+  { onSent, attempts }: { onSent?: () => void; attempts?: Attempts } = {},
+): Promise<void> {
+  const { pool, caller } = target;
+  const incoming = call.channel;
+  const { lends, extended } = call.request;
+  if (lends !== undefined) {
+    addRoute(lends, call.session, call.caller, pool.session);
+  }
+  const outgoing = await channelFor(call, target, attempts !== undefined);
+  sendHeader(call, outgoing, pool);
+  const requestPiped = attempts === undefined
+    ? pipe(incoming, outgoing)
+    : attempts.request.piped;
+  attempts?.request.sendTo(outgoing);
+  // What has arrived of it has left, unless the target takes no more.
+  if (incoming.buffered === 0) onSent?.();
+  /** What was taken of the response, to read its header. */
+  let taken: Uint8Array | undefined;
+  const release = (header: ReceivedHeader | undefined) =>
+    releaseDropped({
+      channel: outgoing,
+      // With a header that was read, it goes to the caller.
+      reader: header === undefined && taken !== undefined
+        ? { partial: taken }
+        : undefined,
+      header,
+      decode: (bytes) => call.request.context.responseHeaders.get(bytes),
+      eofSent: incoming.eofReceived,
+      caller,
+    });
+  const onUnanswered = () => release(undefined);
+  let watch = watchCaller(call, outgoing, onUnanswered);
+  await new Promise<void>((resolve) => outgoing.whenReadable(resolve));
+  if (outgoing.buffered === 0 && !incoming.peerClosed) {
+    watch.stop();
+    attempts?.request.stop();
+    outgoing.discard();
+    throw passedOn(
+      outgoing.failure ??
+        new RpcError("no-response", "the target closed it without a response"),
+      call,
+    );
+  }
+  if (attempts !== undefined) {
+    const { request } = attempts;
+    if (request.canRepeat) {
+      await takeHeader(outgoing, (bytes) => taken = bytes);
+    }
+    const error = request.canRepeat
+      ? refusalIn(headerBytes(outgoing, taken), call)
+      : undefined;
+    if (error === undefined) request.settle();
+    else {
+      request.stop();
+      watch.stop();
+      if (!await attempts.refused(error)) return outgoing.discard();
+      request.leave(outgoing);
+      watch = watchCaller(call, outgoing, onUnanswered);
+    }
+  }
+  const loan = !pool.allowsSpares || extended
+    ? inspectHeader(
+      headerBytes(outgoing, taken),
+      call,
+      target,
+      outgoing,
+      release,
+    )
+    : undefined;
+  if (extended) {
+    const bytes = headerBytes(outgoing, taken);
+    const header = bytes && changedHeader(bytes, call, pool);
+    if (bytes !== undefined && header !== undefined) {
+      const size = PREFIX_SIZE + bytes.length;
+      if (taken === undefined) outgoing.consume(size);
+      else taken = taken.subarray(size);
+      const changed = sendFirst(header, call);
+      if (changed !== undefined) await changed;
+    }
+  }
+  if (taken !== undefined) {
+    loan?.onBytes(taken);
+    await sendFirst(taken, call);
+  }
+  respond.handOver();
+  watch.answered();
+  await Promise.all([
+    requestPiped,
+    pipe(outgoing, incoming, loan?.onBytes),
+  ]);
+  watch.stop();
+  loan?.end(incoming.eofReceived);
+}
+
+/**
+ * A channel to the target.
+ *
+ * @param mayRepeat whether the call can go to another peer if there is none
+ */
+async function channelFor(
+  call: ServerCall,
+  { pool, nested }: Target,
+  mayRepeat: boolean,
+): Promise<RawChannel> {
+  let channel: RawChannel;
+  try {
+    channel = await takeChannel(pool, call, nested);
+  } catch (error) {
+    const passed = passedOn(error, call);
+    if (mayRepeat) markUnsent(passed);
+    throw passed;
+  }
+  if (isLate(call)) {
+    pool.giveBack(channel);
+    throw tooLate(call);
+  }
+  return channel;
+}
+
+/** Sends the header of the call, or gives the channel back if there is none. */
+function sendHeader(
+  call: ServerCall,
+  channel: RawChannel,
+  pool: ChannelPool,
+): void {
+  let header: Uint8Array;
+  try {
+    header = forwardedHeader(call, pool.session);
+  } catch (error) {
+    pool.giveBack(channel);
+    throw passedOn(error, call);
+  }
+  try {
+    // If this fails, the response fails too.
+    channel.send(header)?.catch(() => {});
+  } catch {
+    // As above.
+  }
+}
+
+/** A channel of the pool, for which the call waits as long as its caller does. */
+function takeChannel(
+  pool: ChannelPool,
+  { channel, selector }: ServerCall,
+  nested: boolean,
+): RawChannel | Promise<RawChannel> {
+  return pool.take(nested) ?? new Promise((resolve, reject) => {
+    const giveUp = () => opening.cancel(cancelled(selector));
+    const opening: ChannelRequest = pool.open(
+      (taken) => {
+        channel.cancelWhenClosed(giveUp);
+        resolve(taken);
+      },
+      (error) => {
+        channel.cancelWhenClosed(giveUp);
+        reject(error);
+      },
+      0,
+      nested,
+    );
+    channel.whenClosed(giveUp);
+  });
+}
+
+/**
+ * Looks in the response header for whether the pool may open spare channels, and
+ * whether the response lends functions. Returns what watches over those.
+ */
+function inspectHeader(
+  bytes: Uint8Array | undefined,
+  call: ServerCall,
+  { caller, pool }: Target,
+  channel: RawChannel,
+  release: (header: ReceivedHeader) => void,
+): Loan | undefined {
+  if (bytes === undefined) return undefined;
+  try {
+    const header = call.request.context.responseHeaders.get(bytes);
+    if (header.saysNull) pool.allowSpares();
+    const { lends } = header;
+    if (lends === undefined) return undefined;
+    addRoute(lends, pool.session, caller, call.session);
+    const loan = beginLoan(lends, call.session, pool.session, caller);
+    // Of a complete response, the target does so, if no EOF tells it otherwise.
+    if (loan === undefined) release(header);
+    else if (header.continued || call.channel.eofReceived) {
+      channel.whenDropped(loan.onDropped);
+    }
+    // Values that follow are the caller's as they arrive, however the call ends.
+    return loan === undefined || !header.continued
+      ? loan
+      : { ...loan, end: () => loan.end(true) };
+  } catch {
+    // The caller gets the header too, and reports what is wrong with it.
+    return undefined;
+  }
+}
+
+/**
+ * Sends the beginning of a response; what follows is piped after it. A caller that has
+ * gone needs none of it.
+ */
+function sendFirst(
+  bytes: Uint8Array,
+  { channel }: ServerCall,
+): Promise<void> | undefined {
+  try {
+    return channel.send(bytes)?.catch(() => {});
+  } catch {
+    return undefined;
+  }
+}
+
+function isLate({ deadline }: ServerCall): boolean {
+  return deadline !== undefined && deadline <= performance.now();
+}

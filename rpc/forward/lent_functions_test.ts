@@ -1,0 +1,491 @@
+import {
+  type Callback,
+  forward,
+  type Handler,
+  handlerFrom,
+  memoryPair,
+  type Peer,
+  type RpcResponse,
+  withStream,
+} from "@qtalk/qtalk";
+import { assertEquals, assertRejects } from "@std/assert";
+import { toText } from "@std/streams";
+import { type Harness, test } from "../../tests/support/harness.ts";
+import { rawAccept, rawOpen } from "../../tests/support/raw_call.ts";
+import { turn, until, within } from "../../tests/support/within.ts";
+import { RemoteError } from "../errors.ts";
+
+Deno.test("forward(): callbacks work through peers that forward in both directions", async () => {
+  let kept: Callback<(n: number) => number> | undefined;
+  const [middle, backend] = memoryPair({}, {
+    handler: handlerFrom({
+      listen: async (fn: Callback<(n: number) => number>) => {
+        kept = fn.retain();
+        return await fn(1);
+      },
+    }),
+  });
+  const [client, front] = memoryPair({}, { handler: forward(middle) });
+  await using _ = client, __ = front, ___ = middle, ____ = backend;
+  middle.handle("/", forward(front));
+  assertEquals(await client.call("listen", [(n: number) => n + 1]), 2);
+  assertEquals(await kept!(2), 3);
+  assertEquals(client.callbackCount, 1);
+  kept!.release();
+  await callbacksReleased(client);
+});
+
+async function callbacksReleased(client: Peer): Promise<void> {
+  const released = async () => {
+    await until(() => client.callbackCount === 0);
+  };
+  await within(released(), "the callbacks to be released");
+}
+
+/** client – front | middle – backend: only the front forwards, for one pattern. */
+function oneWay(t: Harness, handler: Handler) {
+  const [middle, backend] = t.pair({}, { handler });
+  const [client, front] = t.pair();
+  front.handle("db/", forward(middle));
+  return { client, front, middle, backend };
+}
+
+const lending = {
+  db: {
+    each: async (list: number[], fn: Callback<(n: number) => number>) =>
+      await Promise.all(list.map((n) => fn(n))),
+    upload: async (name: string, body: ReadableStream<Uint8Array>) =>
+      `${name}: ${await toText(body)}`,
+    only: async (body: ReadableStream<Uint8Array>) => await toText(body),
+    streamed: withStream(async (fns: AsyncIterable<Callback<() => number>>) => {
+      let sum = 0;
+      for await (const fn of fns) sum += await fn();
+      return sum;
+    }),
+    through: async (fn: Callback<(own: Callback<() => string>) => string>) =>
+      await fn(() => "the backend's"),
+  },
+};
+
+test("forward(): functions and streams work where only one direction is forwarded", async (t) => {
+  const { client } = oneWay(t, handlerFrom(lending));
+  const api = client.remote<typeof lending>();
+  const body = () => new Blob(["bytes"]).stream();
+  async function* functions() {
+    yield* [() => 1, () => 2];
+  }
+  // The second time, the header is in the cache.
+  for (let i = 0; i < 2; i++) {
+    assertEquals(await api.db.each([1, 2], (n) => 10 * n), [10, 20]);
+    assertEquals(await api.db.upload("a", body()), "a: bytes");
+    assertEquals(await api.db.only(body()), "bytes");
+    assertEquals(await client.call("db.streamed", functions()), 3);
+    assertEquals(client.callbackCount, 0);
+  }
+});
+
+test("forward(): functions of the target can be called back by those that it calls", async (t) => {
+  const { client, backend } = oneWay(t, handlerFrom(lending));
+  const through = async (own: () => Promise<string>) => `${await own()} own`;
+  assertEquals(
+    await client.call("db.through", [through]),
+    "the backend's own",
+  );
+  assertEquals([client.callbackCount, backend.callbackCount], [0, 0]);
+});
+
+test("forward(): a retained function is called and released where only one direction is forwarded", async (t) => {
+  let kept: Callback<(n: number) => number> | undefined;
+  const { client } = oneWay(
+    t,
+    handlerFrom({
+      db: {
+        listen: (fn: Callback<(n: number) => number>) => {
+          kept = fn.retain();
+        },
+      },
+    }),
+  );
+  await client.call("db.listen", [(n: number) => n + 1]);
+  assertEquals(await kept!(1), 2);
+  assertEquals(client.callbackCount, 1);
+  kept!.release();
+  await callbacksReleased(client);
+});
+
+test("forward(): calls of functions find their way through several forwarding peers, to the right client", async (t) => {
+  const [last, backend] = t.pair({}, {
+    handler: handlerFrom(async (fn: Callback<(n: number) => number>) =>
+      await fn(1)
+    ),
+  });
+  const [second, third] = t.pair({}, { handler: forward(last) });
+  const clients = [1, 2, 3].map(() => t.pair({}, { handler: forward(second) }));
+  const answers = clients.map(([client], i) =>
+    client.call("x", [(n: number) => 10 * n + i])
+  );
+  assertEquals(await Promise.all(answers), [10, 11, 12]);
+  // Only what begins with such a prefix goes another way.
+  await assertRejects(() => backend.call("_other"), RemoteError, "not found");
+  await assertRejects(() => third.call("_other"), RemoteError, "not found");
+});
+
+test("forward(): the way back ends with the session of the client", async (t) => {
+  let kept: Callback<() => number> | undefined;
+  const { client, front } = oneWay(
+    t,
+    handlerFrom({
+      db: { listen: (fn: Callback<() => number>) => void (kept = fn.retain()) },
+    }),
+  );
+  await client.call("db.listen", [() => 1]);
+  await client.close();
+  await front.closed;
+  await assertRejects(
+    async () => await kept!(),
+    RemoteError,
+    "remote: not found: callback of /db/listen",
+  );
+});
+
+test("forward(): the first to name a prefix has it, and what is none is ignored", async (t) => {
+  const outgoing = t.scriptedPeer();
+  const handler = forward(outgoing.peer);
+  const prefix = "_012345";
+  const scripts = [t.scriptedPeer({ handler }), t.scriptedPeer({ handler })];
+  for (const [i, { raw }] of scripts.entries()) {
+    for (const lends of [prefix, "", "_", "x".repeat(12), 5]) {
+      const call = await rawOpen(raw);
+      await call.values({ Selector: "x", Q: { v: 1, lends } }, null);
+      const there = await rawAccept(outgoing.raw, i);
+      const [header] = await there.read(2) as [{ Q: unknown }];
+      assertEquals(header.Q, { v: 1, lends });
+      await there.values({ Continue: false }, null);
+      await there.eof();
+      await there.close();
+      await call.read(2);
+      await call.close();
+    }
+  }
+  const back = await rawOpen(outgoing.raw);
+  await back.values({ Selector: `${prefix}0000000000001`, Q: { v: 1 } }, []);
+  const there = await rawAccept(scripts[0]!.raw);
+  const [{ Selector }] = await there.read(2) as [{ Selector: string }];
+  assertEquals(Selector, `/${prefix}0000000000001`);
+  await there.values({ Continue: false }, "called");
+  await there.eof();
+  await there.close();
+  assertEquals((await back.read(2))[1], "called");
+  await back.close();
+});
+
+test("forward(): functions and streams of results work where one pattern is forwarded", async (t) => {
+  const results = {
+    db: {
+      counter() {
+        let n = 0;
+        return { next: () => ++n };
+      },
+      load: () => ({ body: new Blob(["bytes"]).stream() }),
+    },
+  };
+  const { client, backend } = oneWay(t, handlerFrom(results));
+  for (let i = 0; i < 2; i++) {
+    const { next } = await client.call("db.counter") as {
+      next: Callback<() => number>;
+    };
+    assertEquals([await next(), await next()], [1, 2]);
+    next.release();
+    const { body } = await client.call("db.load") as {
+      body: ReadableStream<Uint8Array>;
+    };
+    assertEquals(await toText(body), "bytes");
+  }
+  await until(
+    () => backend.callbackCount === 0,
+    "the functions to be released",
+  );
+});
+
+for (const timeout of [undefined, 60_000]) {
+  const how = timeout === undefined ? "" : ", with a time limit";
+  test(`forward(): functions and streams that the caller sends after a continued response work where one pattern is forwarded${how}`, async (t) => {
+    type Fn = Callback<() => string>;
+    type Sent = { fn?: Fn; body?: ReadableStream<Uint8Array> };
+    const { client: first, backend: second } = oneWay(t, () => {});
+    const [middle, backend] = t.pair();
+    second.handle("db/", forward(middle));
+    backend.handle("db/chat", async (call, respond) => {
+      await call.receive();
+      const channel = await respond.continue("begin");
+      for (;;) {
+        const value = await call.receive() as Sent | undefined;
+        if (value === undefined) break;
+        const { fn, body } = value;
+        await respond.send(fn ? await fn() : await toText(body!));
+      }
+      await channel.close();
+    });
+    // The second header of a selector comes from a cache.
+    for (let i = 0; i < 3; i++) {
+      await using response = await first.request("db/chat", [], { timeout });
+      assertEquals(response.value, "begin");
+      await response.send({ fn: () => `called ${i}` });
+      assertEquals(await within(response.receive(), "the text"), `called ${i}`);
+      await response.send({ body: new Blob(["bytes"]).stream() });
+      assertEquals(await within(response.receive(), "the bytes"), "bytes");
+    }
+  });
+}
+
+test("forward(): functions and streams in the values of a continued response work where one pattern is forwarded", async (t) => {
+  type Fn = Callback<() => string>;
+  const continued = {
+    db: {
+      async *functions() {
+        yield { fn: await Promise.resolve(() => "first") };
+        yield { fn: () => "second" };
+      },
+      async *streams() {
+        yield { body: await Promise.resolve(new Blob(["bytes"]).stream()) };
+      },
+      readable: () =>
+        new ReadableStream({
+          start(controller) {
+            controller.enqueue({ fn: () => "readable" });
+            controller.close();
+          },
+        }),
+      nested: () => ({
+        values: (async function* () {
+          yield { fn: await Promise.resolve(() => "nested") };
+        })(),
+      }),
+      given: async (fn: Fn) => {
+        const own = fn.retain();
+        await Promise.resolve();
+        return (async function* () {
+          yield {
+            async fn() {
+              using once = own;
+              return `given ${await once()}`;
+            },
+          };
+        })();
+      },
+    },
+  };
+  const { client, middle, backend } = oneWay(t, handlerFrom(continued));
+  backend.handle("db/opened", async (_call, respond) => {
+    const channel = await respond.continue({ fn: () => "at once" });
+    await respond.send({ fn: () => "sent" });
+    await channel.close();
+  });
+  const heard: string[] = [];
+  const hear = async (values: AsyncIterable<unknown>) => {
+    for await (const value of values) {
+      using fn = (value as { fn: Fn }).fn;
+      heard.push(await fn());
+    }
+  };
+  for (let i = 0; i < 2; i++) {
+    await hear(await client.request("db.functions", []));
+    await hear(await client.request("db.readable", []));
+    const { values } = await client.call("db.nested", []) as {
+      values: AsyncIterable<unknown>;
+    };
+    await hear(values);
+    await hear(await client.request("db.given", [() => "me"]));
+    const opened = await client.request("db.opened");
+    await hear((async function* () {
+      yield await Promise.resolve(opened.value);
+    })());
+    await hear(opened);
+    for await (const value of await client.request("db.streams", [])) {
+      const { body } = value as { body: ReadableStream<Uint8Array> };
+      heard.push(await toText(body));
+    }
+    assertEquals(heard.splice(0), [
+      "first",
+      "second",
+      "readable",
+      "nested",
+      "given me",
+      "at once",
+      "sent",
+      "bytes",
+    ]);
+  }
+  assertEquals(middle.callbackCount, 0);
+  await callbacksReleased(backend);
+});
+
+/** Waits until the target holds that many functions and streams. */
+async function untilHeld(backend: Peer, count: number): Promise<void> {
+  await until(
+    () => backend.callbackCount === count,
+    `${count} functions and streams at the target`,
+  );
+}
+
+const shared = () => 5;
+
+/** A service that lends functions and streams in its results. */
+const results = {
+  db: {
+    counter: () => () => 1,
+    /** Twice the same, among others. */
+    twice: () => [shared, () => 2, shared],
+    shared: () => shared,
+    load: () => ({ body: new Blob(["bytes"]).stream() }),
+    /** So large that it arrives in pieces. */
+    large: () => ["x".repeat(300_000), () => 1, "y".repeat(300_000), () => 2],
+    sum: withStream(async (values: AsyncIterable<unknown>) => {
+      for await (const _ of values);
+      return () => 3;
+    }),
+  },
+};
+
+test("forward(): what the target lent to a client is released when the client leaves", async (t) => {
+  const { client, backend } = oneWay(t, handlerFrom(results));
+  // Kept: what becomes unreachable is released.
+  const held = [
+    await client.call("db.counter"),
+    await client.call("db.twice"),
+    await client.call("db.load"),
+    await client.call("db.large"),
+    await client.call("db.sum", ReadableStream.from([1, 2])),
+  ];
+  assertEquals(backend.callbackCount, 7);
+  await client.close();
+  await untilHeld(backend, 0);
+  assertEquals(held.length, 5);
+});
+
+test("forward(): what one client leaves behind does not end what another one holds", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const [ann] = t.pair({}, { handler: forward(middle) });
+  const [bob] = t.pair({}, { handler: forward(middle) });
+  for (let i = 0; i < 3; i++) {
+    // Given back by itself, once by hand and once by giving the call up.
+    using _ = await ann.call("db.shared") as Callback<() => number>;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const call = ann.call("db.shared", [], { signal }).catch(() => {});
+    for (let turns = 0; turns < i; turns++) await turn();
+    controller.abort();
+    await call;
+  }
+  const anns = await ann.call("db.shared");
+  const held = await bob.call("db.shared") as Callback<() => number>;
+  await ann.close();
+  await ann.closed;
+  const bobs = await bob.call("db.load");
+  await untilHeld(backend, 2);
+  for (let i = 0; i < 20; i++) await turn();
+  assertEquals(await held(), 5);
+  await bob.close();
+  await untilHeld(backend, 0);
+  assertEquals([typeof anns, typeof bobs], ["function", "object"]);
+});
+
+test("forward(): what a client has read or released is forgotten", async (t) => {
+  const { client, backend } = oneWay(t, handlerFrom(results));
+  for (let i = 0; i < 3; i++) {
+    using _ = await client.call("db.counter") as Callback<() => number>;
+    const { body } = await client.call("db.load") as {
+      body: ReadableStream<Uint8Array>;
+    };
+    assertEquals(await toText(body), "bytes");
+  }
+  await untilHeld(backend, 0);
+});
+
+test("forward(): an upload that its caller gives up is no bug of the handler", async (t) => {
+  const { client } = oneWay(
+    t,
+    handlerFrom({
+      db: {
+        upload: async (body: ReadableStream<Uint8Array>) => {
+          for await (const _ of body);
+        },
+      },
+    }),
+  );
+  for (let turns = 0; turns < 30; turns++) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const endless = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      pull: (stream) => stream.enqueue(new Uint8Array(10_000)),
+    });
+    const upload = client.call("db.upload", [endless], { signal });
+    const ended = assertRejects(() => upload, Error, "enough");
+    for (let i = 0; i < turns % 10; i++) await turn();
+    controller.abort(new Error("enough"));
+    await ended;
+  }
+});
+
+test("forward(): no client can call what the target lent to another one", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const clients = [1, 2].map(() =>
+    t.scriptedPeer({ handler: forward(middle) })
+  );
+  const ids: string[] = [];
+  for (const { raw } of clients) {
+    const call = await rawOpen(raw);
+    await call.values({ Selector: "db.counter", Q: { v: 1 } }, []);
+    const [, { $fnptr }] = await call.read(2) as [unknown, { $fnptr: string }];
+    ids.push($fnptr);
+    await call.eof();
+    await call.close();
+  }
+  // What one client was sent says of the other's only what is the same for all.
+  const [a, b] = ids.map((id) => id.slice(8));
+  assertEquals(ids[0]!.slice(0, 8), ids[1]!.slice(0, 8));
+  assertEquals(a!.length, 12);
+  const same = [...a!].filter((digit, i) => digit === b![i]).length;
+  assertEquals(same < 6, true, `${a} ${b}`);
+  for (const { raw } of clients) await raw.end();
+  await untilHeld(backend, 0);
+});
+
+test("forward(): what came in a stream of values is released when the client leaves, however the call ended", async (t) => {
+  const endings: Record<
+    string,
+    (stop: AbortController, response: RpcResponse) => unknown
+  > = {
+    "to its end": async (_, response) => {
+      for await (const _ of response);
+    },
+    "left": (_, response) => response.close(),
+    "given up": (stop) => stop.abort(new Error("enough")),
+    "not at all": () => {},
+  };
+  for (const [how, end] of Object.entries(endings)) {
+    const { client, backend } = oneWay(
+      t,
+      handlerFrom({
+        db: {
+          async *functions() {
+            yield await Promise.resolve(() => 1);
+            yield () => 2;
+          },
+        },
+      }),
+    );
+    const stop = new AbortController();
+    const { signal } = stop;
+    const response = await client.request("db.functions", [], { signal });
+    const first = await response.receive() as Callback<() => number>;
+    assertEquals(await first(), 1, how);
+    await untilHeld(backend, 2);
+    await end(stop, response);
+    for (let i = 0; i < 10; i++) await turn();
+    assertEquals(await first(), 1, how);
+    await client.close();
+    await untilHeld(backend, 0);
+    await response.close();
+  }
+});
