@@ -11,7 +11,7 @@ import {
 } from "../check_option.ts";
 import { MAX_DELAY } from "../time_limit.ts";
 import { MAX_UINT32 } from "../uint32.ts";
-import type { MemoryPool } from "./flow/memory_pool.ts";
+import { checkPool, type MemoryPool } from "./flow/memory_pool.ts";
 
 /** The smallest and the largest maximum packet size of qmux, in bytes. */
 export const PACKET_LIMITS = { min: 9, max: 2 ** 31 } as const;
@@ -174,11 +174,13 @@ let latest: ResolvedSessionOptions = DEFAULT_SESSION_OPTIONS;
  *
  * @throws {RangeError} if an option is not an integer within its range, or
  * `keepAlive` is of another type
+ * @throws {TypeError} if `memoryPool` was not made by `memoryPool()`
  */
 export function resolveOptions(
   options: SessionOptions = {},
 ): ResolvedSessionOptions {
   checkKeepAlive(options.keepAlive);
+  checkPool(options.memoryPool);
   const resolved = withDefaults(options, DEFAULT_SESSION_OPTIONS, RANGES);
   resolved.maxWindowSize = Math.max(
     resolved.maxWindowSize,

@@ -79,15 +79,20 @@ export function memoryPool(options: MemoryPoolOptions = {}): MemoryPool {
 }
 
 /**
- * Makes the part of a new session in a pool.
+ * Checks the option `memoryPool`.
  *
  * @throws {TypeError} if {@linkcode memoryPool} has not made the pool
  */
-export function joinPool(pool: MemoryPool): PoolShare {
-  if (pool instanceof SessionPool) return pool.join();
+export function checkPool(pool: MemoryPool | undefined): void {
+  if (pool === undefined || pool instanceof SessionPool) return;
   throw new TypeError(
-    "Cannot use memory pool: it was not made by memoryPool()",
+    'Cannot use option "memoryPool": it was not made by memoryPool()',
   );
+}
+
+/** Makes the part of a new session in a pool, which was checked. */
+export function joinPool(pool: MemoryPool): PoolShare {
+  return (pool as SessionPool).join();
 }
 
 /** What one session holds of a pool. */

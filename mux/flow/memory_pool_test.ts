@@ -11,7 +11,12 @@ import { collectGarbage } from "../../tests/support/memory.ts";
 import { forSeeds } from "../../tests/support/random.ts";
 import { turn, until } from "../../tests/support/within.ts";
 import { MemoryAccount } from "./memory_account.ts";
-import { joinPool, type MemoryPool, memoryPool } from "./memory_pool.ts";
+import {
+  checkPool,
+  joinPool,
+  type MemoryPool,
+  memoryPool,
+} from "./memory_pool.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -136,9 +141,9 @@ test("memoryPool(): a session's own limit applies, too", () => {
 test("memoryPool(): a pool that was not made by it is refused", () => {
   const imitation = { size: 1, maxSessions: 1, usage: memoryPool().usage };
   assertThrows(
-    () => joinPool(imitation),
+    () => checkPool(imitation),
     TypeError,
-    "Cannot use memory pool: it was not made by memoryPool()",
+    'Cannot use option "memoryPool": it was not made by memoryPool()',
   );
 });
 

@@ -74,6 +74,7 @@ export const DEFAULT_HANDSHAKE_TIMEOUT = 30_000;
  * Returns the limits of a listener, with their defaults.
  *
  * @throws {RangeError} if one of them is out of range
+ * @throws {TypeError} if `memoryPool` was not made by `memoryPool()`
  */
 export function resolveSharedLimits(
   options: SharedLimits,
@@ -100,7 +101,7 @@ export function resolveSharedLimits(
     );
   }
   // Checked now, and not when the first connection is accepted.
-  resolveOptions(session);
+  resolveOptions({ ...session, memoryPool: given });
   const pool = given ?? memoryPool({ maxSessions });
   return {
     maxSessions: Math.min(maxSessions, pool.maxSessions),

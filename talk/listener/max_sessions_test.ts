@@ -4,6 +4,7 @@ import {
   handlerFrom,
   listen,
   listenSession,
+  type MemoryPool,
   memoryPool,
 } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
@@ -97,6 +98,30 @@ test("maxSessions: listeners that share a pool have its sessions together", asyn
   await first.close();
   await until(() => pool.usage.sessions === 0);
   assertEquals(pool.usage, { sessions: 0, held: 0 });
+});
+
+test("memoryPool: what memoryPool() has not made is refused before there is a connection", async () => {
+  const message =
+    'Cannot use option "memoryPool": it was not made by memoryPool()';
+  const wrong = { size: 1024 * 1024, maxSessions: 10 } as unknown as MemoryPool;
+  for (
+    const options of [{ memoryPool: wrong }, { session: { memoryPool: wrong } }]
+  ) {
+    for (const open of [listen, listenSession]) {
+      await assertRejects(
+        async () => await open("tcp://127.0.0.1:0", options) as unknown,
+        TypeError,
+        message,
+      );
+    }
+    assertThrows(() => serveWebSocket(options), TypeError, message);
+  }
+  const session = { memoryPool: wrong };
+  await assertRejects(
+    () => dial("tcp://127.0.0.1:1", { session }),
+    TypeError,
+    message,
+  );
 });
 
 test("maxSessions: onError that throws does not stop the listener", async (t) => {
