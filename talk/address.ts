@@ -1,5 +1,6 @@
 import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
 import { redactedAddress, redactedIn } from "../printable_text.ts";
+import { kindOf } from "../rpc/internal.ts";
 import { loadedInTime, NOT_LOADED } from "../time_limit.ts";
 import { TalkError } from "./errors.ts";
 
@@ -39,10 +40,8 @@ export async function resolveAddress(
   if (typeof address !== "string") {
     throw new TalkError(
       "bad-address",
-      `Cannot use address: it is not a string but ${
-        Array.isArray(address)
-          ? "an array, which only dial() takes"
-          : typeof address
+      `Cannot use address: it must be a string, and is ${kindOf(address)}${
+        Array.isArray(address) ? "; only dial() takes several" : ""
       }`,
     );
   }

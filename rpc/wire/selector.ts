@@ -64,6 +64,7 @@ export function checkSelector(selector: unknown): void {
 /** What a value is, for an error text. */
 export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return "an array";
   const kind = typeof value;
   return kind === "object" ? "an object" : `a ${kind}`;
 }
