@@ -113,6 +113,7 @@ const COST_PER_TURN = 2 * WRITE_TARGET;
  * the session owns it and closes it
  * @param options limits; each has a finite default
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if `memoryPool` was not made by `memoryPool()`
  */
 export function qmux(
   transport: Duplex | Transport,

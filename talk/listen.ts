@@ -91,8 +91,8 @@ export interface ListenOptions<
  * @param options codec, handler, limits, and which connections to accept
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
  * @throws {RangeError} if an option is out of range
- * @throws {TypeError} if `handler`, `codec`, `codecs` or `observer` is of the wrong
- * type
+ * @throws {TypeError} if `handler`, `codec`, `codecs`, `observer` or `memoryPool` is of
+ * the wrong type
  */
 export async function listen<C extends Carried = Carried, Context = unknown>(
   address: string,
@@ -110,7 +110,7 @@ export async function listen<C extends Carried = Carried, Context = unknown>(
  * @param options limits, and which connections to accept
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `listen-failed`
  * @throws {RangeError} if an option is out of range
- * @throws {TypeError} if `observer` is not an observer
+ * @throws {TypeError} if `observer` or `memoryPool` is of the wrong type
  */
 export function listenSession(
   address: string,
