@@ -127,9 +127,11 @@ export interface CallErrorInit extends ErrorOptions {
  * | `released` | the callback was released |
  * | `cancelled` | the call that the stream belongs to was given up |
  * | `too-large` | there is more metadata than `maxMetaSize` |
+ * | `permission-denied` | `authorize` of `withReflection()` refused the question |
  * | `too-slow` | a stream of `fanOut()` was read too slowly |
  *
- * and, for arguments that cannot be decoded, with the codes of `CodecError`.
+ * and, for arguments that cannot be decoded, with the codes of `CodecError`. A peer
+ * that forwards a call in vain answers with the code of its own error.
  *
  * @example
  * ```ts
