@@ -199,7 +199,7 @@ export interface RawSession extends Session {
   readonly ended: boolean;
   /**
    * Whether the other end has sent frames. If a violation of the protocol has ended a
-   * session without any, what is at the other end is no peer.
+   * session without any, what is at the other end is not a peer.
    */
   readonly heard: boolean;
   /**

@@ -46,7 +46,7 @@ export class SessionState {
   /** The call that has said it, or will when it is sent. */
   markedCall: WeakRef<object> | undefined;
   #mark: string | undefined;
-  /** Ends the session with the error of what is no peer. */
+  /** Ends the session with the error for an end that is not a peer. */
   onEcho: (() => void) | undefined;
   readonly #maxCallbacks: number;
   #prefix: string | undefined;

@@ -92,7 +92,7 @@ export function boundAddress(
  */
 export function parsePath(scheme: string, rest: string): string {
   const path = rest.startsWith("//") ? rest.slice(2) : rest;
-  // A zero character ends a path, but may begin a name that is no file.
+  // A zero character ends a path, but may begin a name that is not a file.
   if (path === "" || path === "\0" || path.indexOf("\0", 1) > 0) {
     throw new SyntaxError(`expected ${scheme}:/path`);
   }

@@ -81,7 +81,7 @@ export class FrameDecoder {
   }
 
   /**
-   * The first bytes of what is no frame: where decoding failed, or those of an
+   * The first bytes of what is not a frame: where decoding failed, or those of an
    * incomplete header; undefined if there are none. Errors quote them.
    */
   get suspect(): Uint8Array | undefined {

@@ -47,7 +47,7 @@ export function isBuiltInPrototype(prototype: object): boolean {
 }
 
 /**
- * Whether an object is a part of the runtime that is no instance of a class, such
+ * Whether an object is a part of the runtime that is not an instance of a class, such
  * as `Math`, `console`, `process` and `Deno`.
  */
 export function isBuiltInNamespace(value: object): boolean {

@@ -74,7 +74,7 @@ async function proxyTo(
     await proxy(session, await dialSession(to, { ...options, signal }));
   } catch (error) {
     await session.close();
-    // The session ended before the other one was made: that is no failure.
+    // The session ended before the other one was made: that is not a failure.
     if (error !== gone.signal.reason) throw error;
   }
 }
