@@ -1,6 +1,6 @@
 /**
  * One session of a replay: reads what our side says, and puts the recorded
- * frames into the channel numbers that our side gave.
+ * frames into the channel IDs that our side gave.
  *
  * @module
  */

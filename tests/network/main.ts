@@ -4,7 +4,7 @@
 import { DEFAULT_KEEP_ALIVE_OPTIONS } from "@qtalk/qtalk";
 import { type Case, CASES, type Conditions } from "./vanishing.ts";
 
-const HELP = `Lets the other end of a connection vanish, and seem to.
+const HELP = `Makes the other end of a connection vanish, or seem to vanish.
 
 Usage: deno task network [TEXT]
 

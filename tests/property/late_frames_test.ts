@@ -135,7 +135,7 @@ test("late frames: frames that come early, late or twice harm neither channel no
     const { session, raw } = t.script();
     const ours = random.chance(0.5);
     const { opened, id: asked } = begin(session, raw, ours);
-    const id = await within(asked, "the channel's number");
+    const id = await within(asked, "the channel ID");
     let end: OurEnd | undefined;
     const openedEnd = opened.then((channel) => end = new OurEnd(channel));
 

@@ -5,7 +5,8 @@ import { parseArgs } from "node:util";
 import { Soak } from "./soak.ts";
 import { headings, row, summary } from "./table.ts";
 
-const HELP = `Uses a server for long, and checks that nothing is left behind.
+const HELP =
+  `Uses a server for a long time, and checks that nothing is left behind.
 
 Usage: deno task soak [options]
 
