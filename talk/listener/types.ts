@@ -11,10 +11,10 @@ import type { CloseOptions, ErrorContext, Peer } from "../peer.ts";
 /** Options for accepting connections. */
 export interface ListenerOptions {
   /**
-   * Called for every connection before any byte of it is read. If it returns
-   * `false` or throws, the connection is closed, and also if it returns no boolean,
-   * which is an error. Other connections are accepted while its promise is pending.
-   * Default: every connection is accepted.
+   * Called for every connection before any byte of it is read. `true` accepts the
+   * connection; if it returns `false` or throws, the connection is closed. Anything
+   * else closes it as well, and is a `TypeError` for `onError`. Other connections are
+   * accepted while its promise is pending. Default: every connection is accepted.
    */
   accept?:
     | ((connection: ConnectionInfo) => boolean | Promise<boolean>)
