@@ -8,7 +8,7 @@ import { serveUntilStopped } from "../serve_until_stopped.ts";
 /** `qtalk interop`. */
 export const interop = defineCommand({
   name: "interop",
-  summary: "Serves the functions that check calls, here and in qtalk-go",
+  summary: "Serves the functions that qtalk check and qtalk bench call",
   usage: ["interop [ADDRESS]"],
   about:
     `Listens at ADDRESS, or serves stdin and stdout. The functions are Error, Unary,
