@@ -1,3 +1,4 @@
+import { reasonOf } from "../../abort_reason.ts";
 import { rejectedBy } from "../../check_option.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { TalkError } from "../errors.ts";
@@ -222,7 +223,7 @@ export class AcceptIterator<T>
     };
     const onAbort = () => {
       this.#waiters.delete(waiter);
-      reject(signal.reason);
+      reject(reasonOf(signal));
     };
     signal.addEventListener("abort", onAbort, { once: true });
     this.#waiters.add(waiter);

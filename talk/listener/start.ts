@@ -5,6 +5,7 @@
  */
 import "../mod.ts"; // Keeps bundles in few chunks.
 // What the listener imports, named at once, as in the `start.ts` of the core.
+import "../../decision.ts";
 import "../../rpc/internal_server.ts";
 import "./accept_loop.ts";
 import type { Carried } from "../../codec/internal.ts";
