@@ -1,3 +1,5 @@
+import { reasonOf } from "./abort_reason.ts";
+
 /**
  * Checks a numeric option. All functions of the package reject a bad value with
  * the same error.
@@ -99,7 +101,7 @@ export function checkSignal(signal: AbortSignal | undefined): void {
  */
 export function checkNotAborted(signal: AbortSignal | undefined): void {
   checkSignal(signal);
-  if (signal?.aborted) throw signal.reason;
+  if (signal?.aborted) throw reasonOf(signal);
 }
 
 /**

@@ -6,6 +6,7 @@
  * @module
  */
 import "./abort_listeners.ts";
+import "./abort_reason.ts";
 import "./check_option.ts";
 import "./codec/json/rewriting.ts";
 import "./codec/json/scan.ts";

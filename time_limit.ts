@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { reasonOf } from "./abort_reason.ts";
 
 /** The longest delay of a timer, in milliseconds; a longer one fires at once. */
 export const MAX_DELAY = 2 ** 31 - 1;
@@ -72,12 +73,12 @@ export function limitWait(
   giveUp: (reason: unknown) => void,
 ): () => void {
   if (signal?.aborted) {
-    giveUp(signal.reason);
+    giveUp(reasonOf(signal));
     return () => {};
   }
   const onAbort = () => {
     cancelTimer?.();
-    giveUp(signal!.reason);
+    giveUp(reasonOf(signal!));
   };
   const expire = () => {
     signal?.removeEventListener("abort", onAbort);

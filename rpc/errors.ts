@@ -1,3 +1,4 @@
+import { isReasonOf } from "../abort_reason.ts";
 import { CodecError } from "../codec/internal.ts";
 import { copyOf, MuxError, originOf } from "../mux/internal.ts";
 import { printableText } from "../printable_text.ts";
@@ -511,7 +512,7 @@ export class CallSites {
  * `signal`, is left as it is.
  */
 export function atCaller(error: unknown, signal?: AbortSignal): unknown {
-  if (signal?.aborted && error === signal.reason) return error;
+  if (isReasonOf(error, signal)) return error;
   if (!(error instanceof Error) || located in error) return error;
   if (error instanceof MuxError) return withStack(copyOf(error), atCaller);
   return error instanceof RemoteError || error instanceof RpcError ||

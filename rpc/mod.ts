@@ -45,18 +45,19 @@ export {
   handlerFrom,
   type HandlerFromOptions,
 } from "./handler/handler_from.ts";
+export type { CallbackLife, ReceivedStream } from "./remote/callback_life.ts";
 export type {
   ByteStream,
-  Callback,
-  CallbackLife,
-  Received,
-  ReceivedStream,
-  Remote,
   RemoteBytes,
   RemoteContinuation,
+  RemoteStream,
+} from "./remote/streams.ts";
+export type {
+  Callback,
+  Received,
+  Remote,
   RemoteMethod,
   RemoteResult,
-  RemoteStream,
   Sent,
 } from "./remote/types.ts";
 export { RpcResponse } from "./client/response.ts";

@@ -1,3 +1,4 @@
+import { reasonOf } from "../abort_reason.ts";
 import {
   loadResume,
   type PeerMeetingOptions,
@@ -536,7 +537,7 @@ export function ask<T>(
   signal: AbortSignal | undefined,
 ): T | Promise<T> {
   if (typeof provided !== "function") return provided;
-  if (signal?.aborted) return Promise.reject(signal.reason);
+  if (signal?.aborted) return Promise.reject(reasonOf(signal));
   const call = async () => await (provided as () => T | Promise<T>)();
   return orAborted(call(), signal);
 }

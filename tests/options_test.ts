@@ -36,6 +36,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { checkSignal } from "../check_option.ts";
+import { ForeignController } from "./support/foreign_controller.ts";
 
 /** Uses options, of which one is wrong; what it makes is closed again. */
 type Use = (options: Record<string, never>) => unknown;
@@ -365,6 +366,23 @@ for (const [name, use] of Object.entries(WITH_SIGNAL)) {
         `Cannot use option "signal": ${what} is not an AbortSignal`,
       );
     }
+  });
+}
+
+for (const [name, use] of Object.entries(WITH_SIGNAL)) {
+  // These begin nothing that an abort could end.
+  if (/^(?:peer\.remote|clientOf|\w+\.close|subscribe)\(/.test(name)) continue;
+  Deno.test(`options: ${name} rejects with an AbortError if its signal has aborted and has no reason`, async () => {
+    const controller = new ForeignController();
+    controller.abort();
+    let error: unknown;
+    try {
+      await use({ signal: controller.signal as never });
+    } catch (thrown) {
+      error = thrown;
+    }
+    assertInstanceOf(error, DOMException);
+    assertEquals(error.name, "AbortError");
   });
 }
 

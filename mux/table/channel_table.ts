@@ -1,4 +1,5 @@
 import { offAbort, onAbort } from "../../abort_listeners.ts";
+import { reasonOf } from "../../abort_reason.ts";
 import { rejectedBy } from "../../check_option.ts";
 import { MuxError, protocolError } from "../errors.ts";
 import { BlockPool } from "../channel/receive_buffer.ts";
@@ -214,7 +215,7 @@ export class ChannelTable implements FrameSink, ChannelHost, SessionChannels {
     if (signal === undefined || channel === undefined) return promise;
     const giveUp = () => {
       // An open that is answered can no longer be abandoned.
-      if (this.#abandon(channel)) reject(signal.reason);
+      if (this.#abandon(channel)) reject(reasonOf(signal));
     };
     onAbort(signal, giveUp);
     return promise.finally(() => offAbort(signal, giveUp));

@@ -22,7 +22,7 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import type { MemoryKind } from "../../mux/internal.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import { isServerCall } from "../handler/invoke.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { type Keeper, keeperOf, type KeeperTable } from "./kept_callback.ts";

@@ -1,5 +1,5 @@
 import { RpcError } from "../errors.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import { kindOf } from "../wire/selector.ts";
 
 /** The functions that one session lends to its peer: what a keeper needs of it. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { Normalizer } from "../../codec/internal.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 
 // The IDs of functions (rpc/SPEC.md, "Callbacks").

@@ -3,7 +3,7 @@ import { isOurs, RemoteError, RpcError } from "../errors.ts";
 import { copyOf } from "../../mux/internal.ts";
 import type { RpcResponse } from "../client/response.ts";
 import { callArguments, RemoteCall } from "../remote/remote.ts";
-import type { CallbackLife } from "../remote/types.ts";
+import type { CallbackLife } from "../remote/callback_life.ts";
 import type { Call, Caller, CallOptions, Handler } from "../types.ts";
 import { receivedStream } from "../wire/received_stream.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";

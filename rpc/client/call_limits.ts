@@ -1,4 +1,5 @@
 import { offAbort, onAbort } from "../../abort_listeners.ts";
+import { reasonOf } from "../../abort_reason.ts";
 import { checkSignal, checkTime } from "../../check_option.ts";
 import { MAX_DELAY, startTimer } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
@@ -135,5 +136,5 @@ export class CallLimits {
     if (this.signal !== undefined) offAbort(this.signal, this.#onAbort);
   }
 
-  readonly #onAbort = (): void => this.call.giveUp(this.signal!.reason);
+  readonly #onAbort = (): void => this.call.giveUp(reasonOf(this.signal!));
 }

@@ -1,3 +1,4 @@
+import { reasonOf } from "../../abort_reason.ts";
 import type { Carried, ValueWriter } from "../../codec/internal.ts";
 import { RpcError } from "../errors.ts";
 import { remoteOf } from "../remote/remote.ts";
@@ -140,7 +141,8 @@ export class Client implements PooledCaller {
 
   #start(call: PendingCall, args: unknown, options?: CallOptions): void {
     this.#context.callSites?.add(call);
-    if (options?.signal?.aborted) return call.giveUp(options.signal.reason);
+    const signal = options?.signal;
+    if (signal?.aborted) return call.giveUp(reasonOf(signal));
     const stream = isValueStream(args) ? args : undefined;
     try {
       checkSelector(call.selector);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isReasonOf } from "../../abort_reason.ts";
 import "../internal.ts"; // Keeps bundles in few chunks.
 import { checkNotAborted } from "../../check_option.ts";
 import type { ValueReader } from "../../codec/internal.ts";
@@ -198,7 +199,7 @@ export class ContinuedCall
     const { nested, state } = this.#context;
     const signal = this.#limits?.signal;
     // What a handler reads of its caller is the caller's affair.
-    if (nested && error !== signal?.reason) state.blamePeer(error);
+    if (nested && !isReasonOf(error, signal)) state.blamePeer(error);
     return atCaller(error, signal);
   }
 
@@ -208,7 +209,9 @@ export class ContinuedCall
     try {
       await this.#context.sendValue(this.channel, value, this.#lent, signal);
     } catch (error) {
-      throw error === signal?.reason ? error : namedAfterCall(error, this.name);
+      throw isReasonOf(error, signal)
+        ? error
+        : namedAfterCall(error, this.name);
     }
   }
 

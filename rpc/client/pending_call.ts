@@ -1,3 +1,4 @@
+import { reasonOf } from "../../abort_reason.ts";
 import {
   CodecError,
   PREFIX_SIZE,
@@ -184,7 +185,7 @@ export abstract class PendingCall<T = unknown>
     const { timeout, inherited } = limit;
     if (signal === undefined && timeout === undefined) return;
     // Encoding the arguments may have run code of the program.
-    if (signal?.aborted) return this.giveUp(signal.reason);
+    if (signal?.aborted) return this.giveUp(reasonOf(signal));
     this.#limits = new CallLimits(this, signal, timeout, () => {
       const error = inherited
         ? deadlineExceeded(this.name)

@@ -1,7 +1,7 @@
 import { RpcResponse } from "../client/response.ts";
 import { borrowedFrom } from "../callback/pointers.ts";
 import { RemoteCall } from "../remote/remote.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import { type ContractMethod, isBytes, isStreamOf } from "./contract.ts";
 import {
   type Checks,

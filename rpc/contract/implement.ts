@@ -2,7 +2,7 @@ import { isPlainObject } from "../../codec/internal.ts";
 import { specialOf } from "../handler/function_handler.ts";
 import { handlerFrom } from "../handler/handler_from.ts";
 import { description } from "../handler/invoke.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Handler } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";
 import {

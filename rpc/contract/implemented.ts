@@ -11,7 +11,7 @@ import {
   isBytePair,
   sourceFor,
 } from "../handler/respond_with.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Call } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";
 import { isValueStream, type ValueStream } from "../wire/value_source.ts";

@@ -3,7 +3,7 @@ import { borrowedFrom } from "../callback/pointers.ts";
 import { CallError } from "../errors.ts";
 import { type Special, specialOf } from "../handler/function_handler.ts";
 import { special } from "../handler/invoke.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import { isValueStream, openSource } from "../wire/value_source.ts";
 import { callOf } from "./checked_call.ts";
 import {

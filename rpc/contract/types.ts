@@ -5,17 +5,19 @@
  */
 import type { Carried } from "../../codec/internal.ts";
 import type { CallError } from "../errors.ts";
+import type { CallbackLife } from "../remote/callback_life.ts";
+import type { Uncallable } from "../remote/cannot_send.ts";
 import type {
   ByteStream,
-  Callback,
-  CallbackLife,
   RemoteBytes,
-  RemoteMethod,
   RemoteStream,
+} from "../remote/streams.ts";
+import type {
+  Callback,
+  RemoteMethod,
   Reply,
   SentEach,
   StreamedValue,
-  Uncallable,
 } from "../remote/types.ts";
 import type {
   ArgumentSpec,

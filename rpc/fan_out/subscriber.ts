@@ -1,3 +1,4 @@
+import { reasonOf } from "../../abort_reason.ts";
 import { Queue } from "../../queue.ts";
 import { CallError } from "../errors.ts";
 import type { WhenFull } from "./types.ts";
@@ -50,12 +51,12 @@ export class Subscriber<T> {
   /** Ends it with the reason of the signal. */
   endAt(signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
-    if (signal.aborted) return this.#fail(signal.reason);
+    if (signal.aborted) return this.#fail(reasonOf(signal));
     this.#signal = signal;
     signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  readonly #onAbort = (): void => this.#fail(this.#signal!.reason);
+  readonly #onAbort = (): void => this.#fail(reasonOf(this.#signal!));
 
   /**
    * Takes a value, or drops one as the rule says.

@@ -4,7 +4,7 @@
  * @module
  */
 import { loadPart } from "../errors.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Answering, FunctionToCall } from "../server/server_call.ts";
 import type { Call, HandlerFunction } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";

@@ -1,6 +1,6 @@
 import { isPlainObject } from "../../codec/internal.ts";
 import { channelPool } from "../client/channel_pool.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Handler, HandlerObject } from "../types.ts";
 import { kindOf } from "../wire/selector.ts";
 import {

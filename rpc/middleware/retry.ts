@@ -1,4 +1,5 @@
 import { offAbort, onAbort } from "../../abort_listeners.ts";
+import { reasonOf } from "../../abort_reason.ts";
 import { checkOption } from "../../check_option.ts";
 import { MuxError } from "../../mux/internal.ts";
 import { MAX_DELAY, timeLimit } from "../../time_limit.ts";
@@ -194,10 +195,10 @@ function delayAfter(
 
 function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
+    if (signal?.aborted) return reject(reasonOf(signal));
     const giveUp = () => {
       cancel();
-      reject(signal!.reason);
+      reject(reasonOf(signal!));
     };
     const cancel = timeLimit(ms, () => {
       if (signal !== undefined) offAbort(signal, giveUp);

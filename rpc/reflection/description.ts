@@ -5,7 +5,7 @@ import {
   special,
   wrapped,
 } from "../handler/invoke.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Handler } from "../types.ts";
 import type { DescribedMethod, ServiceDescription } from "./types.ts";
 

@@ -17,7 +17,7 @@ import { collectGarbage } from "../../tests/support/memory.ts";
 import { rawAccept, scriptedPeer } from "../../tests/support/raw_call.ts";
 import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
-import type { ByteStream } from "./types.ts";
+import type { ByteStream } from "./streams.ts";
 
 const service = {
   Upper: (s: string) => s.toUpperCase(),

@@ -1,6 +1,7 @@
 /**
  * What a service looks like to its peer, in types alone: nothing in this module
- * exists at run time.
+ * exists at run time. The types that are here refer to each other: what is sent for
+ * a function depends on what it receives, and the other way round.
  *
  * Types with a parameter `C` depend on the codec of the peer: `C` is what it
  * carries. Those that convert types are written so that the compiler can put off
@@ -10,59 +11,32 @@
  * @module
  */
 import type { Carried } from "../../codec/internal.ts";
-import type { WaitOptions } from "../../mux/internal.ts";
-import type { Metadata } from "../wire/metadata.ts";
 import type { UNSENT_NAMES, UNSENT_PREFIXES } from "../wire/selector.ts";
-
-/**
- * Any function, as a constraint.
- *
- * @ignore
- */
-export type AnyFunction = (...args: never[]) => unknown;
-
-/**
- * Values that every codec carries as they are.
- *
- * @ignore
- */
-export type PlainValue = string | number | boolean | null | undefined | void;
-
-/**
- * Values that are never namespaces of methods.
- *
- * @ignore
- */
-export type WholeValue =
-  | PlainValue
-  | bigint
-  | symbol
-  | Date
-  | ArrayBuffer
-  | ArrayBufferView
-  | Error
-  | ReadonlyMap<unknown, unknown>
-  | ReadonlySet<unknown>;
-
-/**
- * Objects of built-in classes that no codec carries.
- *
- * @ignore
- */
-export type Uncarried =
-  | symbol
-  | ArrayBuffer
-  | ArrayBufferView
-  | RegExp
-  | Promise<unknown>
-  | Blob
-  | FormData
-  | Headers
-  | Request
-  | Response
-  | URLSearchParams
-  | AbortSignal
-  | WritableStream;
+import type { OmitsInner, SentList } from "./argument_list.ts";
+import type {
+  CallbackLife,
+  CallbackOf,
+  ReceivedStream,
+} from "./callback_life.ts";
+import type {
+  CannotSend,
+  NoBigInt,
+  NoCollection,
+  NoMethod,
+  NoMethodOfClass,
+  Uncallable,
+} from "./cannot_send.ts";
+import type { CarriesResult } from "./carriable.ts";
+import type { ByteStream, RemoteBytes, RemoteStream } from "./streams.ts";
+import type {
+  AnyFunction,
+  HasToJSON,
+  HidesMembers,
+  LiteralObject,
+  PlainValue,
+  Uncarried,
+  WholeValue,
+} from "./value_kinds.ts";
 
 /**
  * Names that JavaScript, or tools for it, look up on any object, and that are
@@ -183,151 +157,6 @@ export type Reply<T, C extends Carried = Carried> = [T] extends [void] ? T
   : Received<T, C>;
 
 /**
- * Whether a codec carries what a method returns.
- *
- * @ignore
- */
-export type CarriesResult<R, C extends Carried> = unknown extends Awaited<R>
-  ? true
-  : [Awaited<R>] extends [AsyncIterable<infer T> | ReadableStream<infer T>]
-    ? [T] extends [Carriable<T, C>] ? true : false
-  : [Awaited<R>] extends [ByteStream] ? true
-  : [Answer<Awaited<R>>] extends [Carriable<Answer<Awaited<R>>, C>] ? true
-  : false;
-
-/**
- * A result without errors, which are carried by the header of a response.
- *
- * @ignore
- */
-export type Answer<T> = T extends Error ? "stack" extends keyof T ? never : T
-  : T;
-
-/**
- * A type, without what a codec refuses to encode.
- *
- * @ignore
- */
-export type Carriable<T, C extends Carried> = T extends PlainValue | Date ? T
-  : T extends bigint ? C extends { bigint: unknown } ? T : never
-  : T extends Uint8Array | AnyFunction ? T
-  : T extends readonly (infer E)[] ? readonly Carriable<E, C>[]
-  : T extends ReadonlyMap<infer K, infer V>
-    ? C extends { map: true } ? ReadonlyMap<Carriable<K, C>, Carriable<V, C>>
-    : never
-  : T extends ReadonlySet<infer E>
-    ? C extends { set: true } ? ReadonlySet<Carriable<E, C>> : never
-  : T extends Uncarried ? never
-  : T extends Error ? "stack" extends keyof T ? never : CarriableMembers<T, C>
-  : T extends HasToJSON<infer J> ? [J] extends [Carriable<J, C>] ? T : never
-  : T extends object ? CarriableMembers<T, C>
-  : T;
-
-/**
- * The members of an object, without what a codec refuses to encode.
- *
- * @ignore
- */
-export type CarriableMembers<T, C extends Carried> = {
-  [K in keyof T]: Carriable<T[K], C>;
-};
-
-/**
- * An object that encodes itself.
- *
- * @ignore
- */
-export interface HasToJSON<J> {
-  /** Returns what is sent in its place. */
-  toJSON(...args: never[]): J;
-}
-
-/**
- * What a method returns to become a stream of bytes in both directions. A method
- * can return any such pair of streams: a connection, the stdin and stdout of a
- * child process, the two ends of a `TransformStream`.
- */
-export interface ByteStream {
-  /** Bytes to the caller. */
-  readonly readable: ReadableStream<Uint8Array>;
-  /** Bytes from the caller. */
-  readonly writable:
-    | WritableStream<Uint8Array>
-    | WritableStream<Uint8Array<ArrayBuffer>>
-    | WritableStream<ArrayBuffer | ArrayBufferView<ArrayBuffer>>;
-}
-
-/** A call that has become a stream of bytes. Close it when you have finished. */
-export interface RemoteBytes extends AsyncDisposable {
-  /** The value before the bytes; usually `null`. */
-  readonly value: unknown;
-  /**
-   * The metadata that the method has sent so far. At the end of a stream of values,
-   * it is complete.
-   */
-  readonly meta: Metadata;
-  /** Bytes from the method. */
-  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** Bytes to the method; closing it leaves `readable` open. */
-  readonly writable: WritableStream<Uint8Array>;
-  /** Closes both directions. */
-  close(): Promise<void>;
-}
-
-/** A continued response as a whole. Close it when you have finished. */
-export interface RemoteContinuation<T> extends RemoteBytes, AsyncIterable<T> {
-  /**
-   * The next value; `undefined` at the end. Aborting `signal` rejects the wait
-   * with its reason, and leaves the value to the next `receive()`.
-   */
-  receive(options?: WaitOptions): Promise<T | undefined>;
-  /**
-   * Sends a value to the method; waits while the method does not read. Aborting
-   * `signal` rejects the wait with its reason, and sends nothing. If a part of
-   * the value was sent already, the call is closed.
-   */
-  send(value: unknown, options?: WaitOptions): Promise<void>;
-  /** Receives until the end. Leaving the loop closes the call. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined>;
-}
-
-/**
- * A call that streams values: iterate it. Leaving the loop ends the producer; an
- * error of the producer is thrown in the loop, as a `RemoteError`. The return value
- * of a generator is not sent (a loop would not see it either): yield it as the last
- * value instead.
- *
- * Await it instead to get the response as a whole. It can be used in only one of
- * these two ways: the first use decides.
- */
-export interface RemoteStream<T>
-  extends AsyncIterable<T>, Promise<RemoteContinuation<T>> {
-  /** Receives until the end. Leaving the loop closes the call. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined>;
-}
-
-/** How long a callback can be called. */
-export interface CallbackLife extends Disposable {
-  /**
-   * Keeps the callback after the call that it came with, until {@linkcode release}.
-   * Call it before that call is answered, because the peer is informed with the
-   * answer. A callback that came with a response need not be retained.
-   *
-   * Each `retain()` adds a holder, and so does each response that the callback came
-   * with. The callback can be called as long as it has a holder.
-   *
-   * @returns the callback itself
-   * @throws {RpcError} `released` if the callback has already been released
-   */
-  retain(): this;
-  /**
-   * Removes one holder. Without any, the callback can no longer be called, except
-   * by the handlers of calls that it came with. `using` does the same.
-   */
-  release(): void;
-}
-
-/**
  * A function of the peer that came with a call or with a response.
  *
  * If a call of it fails and is not awaited, iterated or caught, the error goes to
@@ -344,30 +173,6 @@ export type Callback<F extends AnyFunction, C extends Carried = Carried> =
   & ((...args: SentEach<Parameters<F>, C>) => RemoteResult<ReturnType<F>, C>)
   & CallbackLife
   & CallbackOf<F>;
-
-/**
- * Makes the type of the function part of that of its callback.
- *
- * @ignore
- */
-export interface CallbackOf<F> {
-  /** Not set. */
-  readonly calls?: F | undefined;
-}
-
-/**
- * A stream of the peer that came among the arguments of a call, or in a response.
- * It can be read once, with a channel and a window of its own. A stream of bytes
- * arrives as a stream of bytes.
- *
- * It has the lifetime of a {@linkcode Callback}, and the same methods: one that
- * came with a call can be read until the call is answered, and to its end if
- * reading has begun by then. One that came with a response is released when it has
- * been read or cancelled.
- *
- * @typeParam T the type of its values
- */
-export type ReceivedStream<T> = ReadableStream<T> & CallbackLife;
 
 /**
  * A value as it is received: functions in it are callbacks, streams have the
@@ -439,16 +244,6 @@ export type IsMethod<F> = F extends CallbackLife ? false
   : false;
 
 /**
- * What the types of object literals and type aliases extend, but neither classes
- * nor interfaces.
- *
- * @ignore
- */
-export interface LiteralObject {
-  readonly [key: string]: unknown;
-}
-
-/**
  * A member of an object, as it is received.
  *
  * @ignore
@@ -458,29 +253,6 @@ export type ReceivedMember<T, C extends Carried> = T extends AnyFunction
   : IsAsynchronous<ReturnType<T>, C> extends true ? Callback<T, C>
   : NoMethod
   : Received<T, C>;
-
-/** @ignore */
-export type NoMethod = Uncallable<
-  CannotSend<
-    "a method of an object",
-    "only data arrives; declare that a function returns a promise"
-  >
->;
-
-/** @ignore */
-export type NoMethodOfClass = Uncallable<
-  CannotSend<
-    "a method of a class or an interface with data",
-    "only data arrives; if it is a function of an object literal, declare the type of the object with type"
-  >
->;
-
-/**
- * Whether a type is a class with private or protected members.
- *
- * @ignore
- */
-export type HidesMembers<T> = { [K in keyof T]: T[K] } extends T ? false : true;
 
 /**
  * An element of an array, as it is received: `undefined` is `null`.
@@ -625,51 +397,6 @@ export type SentEach<
   : { [K in keyof Args]: Sent<Args[K], C> };
 
 /**
- * Whether a list has a parameter before others that may be left out, but takes no
- * `null`.
- *
- * @ignore
- */
-export type OmitsInner<Args extends readonly unknown[]> = Args extends
-  readonly [infer P, ...infer Rest] ? Rest extends readonly [] ? false
-  : NoNull<P> extends true ? true
-  : OmitsInner<Rest>
-  : Args[number][] extends Args ? false
-  : Args extends readonly [(infer P)?, ...infer Rest]
-    ? Rest extends readonly [] ? false
-    : null extends P ? OmitsInner<Rest>
-    : true
-  : false;
-
-/** @ignore */
-export type NoNull<P> = undefined extends P ? null extends P ? false : true
-  : false;
-
-/**
- * The lists of arguments in which nothing is left out before an argument that is
- * given.
- *
- * @ignore
- */
-export type SentList<Args extends readonly unknown[]> = Args extends
-  readonly [infer P, ...infer Rest] ? Rest extends readonly [] ? Args
-  : NoNull<P> extends true ?
-      | [Exclude<P, undefined>, ...SentList<Rest>]
-      | (LeftOut<Rest> extends Rest ? [P, ...LeftOut<Rest>] : never)
-  : [P, ...SentList<Rest>]
-  : Args[number][] extends Args ? Args
-  : Args extends readonly [(infer P)?, ...infer Rest]
-    ? Rest extends readonly [] ? Args
-    : null extends P ? [P?, ...SentList<Rest>]
-    : [Exclude<P, undefined>, ...SentList<Rest>] | [P?, ...LeftOut<Rest>]
-  : Args;
-
-/** @ignore */
-export type LeftOut<Args extends readonly unknown[]> = {
-  [K in keyof Args]: undefined;
-};
-
-/**
  * The type of the function at its owner, of a callback or of a function.
  *
  * @ignore
@@ -733,33 +460,3 @@ export type SentResult<R, C extends Carried = Carried> = [Awaited<R>] extends
   : [Awaited<R>] extends [ByteStream | RemoteBytes]
     ? ByteStream | Promise<ByteStream>
   : Sent<Awaited<R>, C> | Promise<Sent<Awaited<R>, C>>;
-
-/**
- * Stands where a value cannot be sent, so that the compiler's message says why.
- *
- * @ignore
- */
-export type CannotSend<What extends string, Instead extends string> =
-  `Cannot send ${What} with this codec: ${Instead}`;
-
-/**
- * A function whose calls do not compile, with a message.
- *
- * @ignore
- */
-export type Uncallable<Message extends string> = (
-  this: Message,
-  ...args: unknown[]
-) => never;
-
-/** @ignore */
-export type NoBigInt = CannotSend<
-  "a bigint",
-  "use cbor(), or json({ bigint: true }) and declare number | bigint"
->;
-
-/** @ignore */
-export type NoCollection<Name extends string> = CannotSend<
-  `a ${Name}`,
-  "use cbor(), or send an array of what is in it"
->;

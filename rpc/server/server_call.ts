@@ -12,7 +12,7 @@ import type {
   RawSession,
 } from "../../mux/internal.ts";
 import type { RoutedSession } from "../callback/callback_routes.ts";
-import type { AnyFunction } from "../remote/types.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Call, Handler, Responder } from "../types.ts";
 import type { absent } from "../wire/value_receiver.ts";
 import type { ValueSource, ValueStream } from "../wire/value_source.ts";

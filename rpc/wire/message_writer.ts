@@ -1,4 +1,5 @@
 import { offAbort, onAbort } from "../../abort_listeners.ts";
+import { reasonOf } from "../../abort_reason.ts";
 import { view } from "../../view.ts";
 import { ValueWriter } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
@@ -116,7 +117,8 @@ function withdrawable(
 ): Promise<void> {
   const giveUp = () => {
     // The rest of a message that was sent in part cannot be left out.
-    if (!channel.withdraw(bytes, signal.reason)) channel.abort(signal.reason);
+    const reason = reasonOf(signal);
+    if (!channel.withdraw(bytes, reason)) channel.abort(reason);
   };
   onAbort(signal, giveUp);
   return waiting.finally(() => offAbort(signal, giveUp));

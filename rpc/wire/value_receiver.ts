@@ -1,5 +1,6 @@
 import { rejectedBy } from "../../check_option.ts";
 import { offAbort, onAbort } from "../../abort_listeners.ts";
+import { reasonOf } from "../../abort_reason.ts";
 import type { Codec, ValueReader } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
 import type { HeldValue } from "../callback/pointers.ts";
@@ -243,7 +244,7 @@ export class ValueReceiver {
       const giveUp = () => {
         this.#wake = undefined;
         this.#reader.cancelWhenReadable(advance);
-        fail(signal.reason);
+        fail(reasonOf(signal));
       };
       onAbort(signal, giveUp);
       stopListening = () => offAbort(signal, giveUp);

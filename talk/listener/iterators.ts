@@ -1,3 +1,4 @@
+import { reasonOf } from "../../abort_reason.ts";
 import { rejectedBy } from "../../check_option.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
 import { Queue } from "../../queue.ts";
@@ -87,7 +88,7 @@ export class AcceptIterator<T>
     };
     const onAbort = () => {
       this.#waiters.delete(waiter);
-      reject(signal.reason);
+      reject(reasonOf(signal));
     };
     signal.addEventListener("abort", onAbort, { once: true });
     this.#waiters.add(waiter);

@@ -195,7 +195,7 @@ export class Pool<C extends Carried = Carried>
     send: PooledCall<C, T>["send"],
   ): Promise<T> {
     checkSelector(selector);
-    if (options.signal?.aborted) throw options.signal.reason;
+    checkNotAborted(options.signal);
     timeLimitOf(options, { name: selector }); // Checks them.
     const start = this.environment.now();
     const call = { selector, args, options, start, send };

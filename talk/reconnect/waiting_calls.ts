@@ -1,5 +1,6 @@
 import { rejectedBy } from "../../check_option.ts";
 import { offAbort, onAbort } from "../../abort_listeners.ts";
+import { reasonOf } from "../../abort_reason.ts";
 import { MuxError } from "../../mux/internal.ts";
 import {
   type CallOptions,
@@ -106,7 +107,7 @@ export class WaitingCalls<T> {
     if (signal === undefined) return promise;
     const giveUp = () => {
       this.#waiting.delete(waiter);
-      reject(signal.reason);
+      reject(reasonOf(signal));
     };
     onAbort(signal, giveUp);
     return promise.finally(() => offAbort(signal, giveUp));

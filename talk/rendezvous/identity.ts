@@ -30,7 +30,8 @@ interface KeyObject {
 interface Certificate {
   readonly raw: Uint8Array;
   readonly publicKey: KeyObject;
-  readonly subject: string;
+  /** Undefined if the certificate names nobody. */
+  readonly subject?: string;
   readonly subjectAltName?: string;
   readonly fingerprint256: string;
   readonly validFrom: string;
@@ -173,7 +174,7 @@ export function readCertificate(cert: Pem): PeerCertificate {
 function described(certificate: Certificate): PeerCertificate {
   const found: NodeCertificate = {
     fingerprint256: certificate.fingerprint256,
-    subject: subjectOf(certificate.subject),
+    subject: subjectOf(certificate.subject ?? ""),
     subjectaltname: certificate.subjectAltName ?? "",
     valid_from: certificate.validFrom,
     valid_to: certificate.validTo,

@@ -163,9 +163,10 @@ class ScriptedEnd {
     }
   }
 
-  /** Ends the connection. */
-  end(): void | Promise<void> {
-    return this.#transport.close();
+  /** Ends the connection, and waits until nothing is being sent any more. */
+  async end(): Promise<void> {
+    await this.#transport.close();
+    await this.#sent.catch(() => {});
   }
 
   async #read(): Promise<void> {

@@ -138,7 +138,7 @@ Deno.test("acceptHandshake: reads on after a refusal, so that the answer is not 
   client.send("body");
   assertMatch(await client.request(), /^HTTP\/1\.1 404 /);
   assertMatch(await client.rest(), /Not Found\n$/);
-  await far.closeWrite();
+  await client.end();
   assertEquals(await shaking, undefined);
 });
 
