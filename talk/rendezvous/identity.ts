@@ -30,7 +30,7 @@ interface KeyObject {
 interface Certificate {
   readonly raw: Uint8Array;
   readonly publicKey: KeyObject;
-  /** Undefined if the certificate names nobody. */
+  /** Undefined if the certificate names no subject. */
   readonly subject?: string;
   readonly subjectAltName?: string;
   readonly fingerprint256: string;
