@@ -9,7 +9,7 @@ import type { Session } from "../../mux/types.ts";
 import type { Channel } from "../../mux/types.ts";
 import { register } from "../support/harness.ts";
 import type { RawPeer } from "../support/raw_peer.ts";
-import { confirm, type Frame, GO_WINDOW, open } from "../support/wire.ts";
+import { confirm, type Frame, GO_WINDOW, open, text } from "../support/wire.ts";
 import { within } from "../support/within.ts";
 import { assertCode, failure, Pipe } from "./session_pair.ts";
 
@@ -108,4 +108,20 @@ export function scripted(
     const { session, raw } = t.script(options);
     await within(body(new Script(session, raw)), behaviour);
   });
+}
+
+/** The bytes that the script received on a channel, and its other frames. */
+export async function saidOn(
+  script: Script,
+  number: number,
+): Promise<{ bytes: string; ends: string[] }> {
+  const frames = (await script.saidButCredit()).filter((frame) =>
+    "recipient" in frame && frame.recipient === number
+  );
+  return {
+    bytes: frames.map((frame) =>
+      frame.type === "data" ? text(frame.payload) : ""
+    ).join(""),
+    ends: frames.map(({ type }) => type).filter((type) => type !== "data"),
+  };
 }
