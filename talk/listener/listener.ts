@@ -1,4 +1,5 @@
 import type { Carried } from "../../codec/internal.ts";
+import { callHook } from "../../call_hook.ts";
 import { checkOption, checkTime, TIME_RANGE } from "../../check_option.ts";
 import { isPermitted } from "../../decision.ts";
 import {
@@ -449,14 +450,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   #report(error: unknown, peer?: Peer): void {
-    try {
-      this.#onError(error, { peer, selector: undefined });
-    } catch (mistake) {
-      // The error must be reported as uncaught, but the listener must continue.
-      queueMicrotask(() => {
-        throw mistake;
-      });
-    }
+    callHook(() => this.#onError(error, { peer, selector: undefined }));
   }
 
   /** Serves a connection if the hook accepts it. Closing does not await the hook. */
@@ -659,18 +653,18 @@ export function handshakeLimit(
   { handshakeTimeout: timeout }: ResolvedSharedLimits,
   onError: ListenerOptions["onError"],
 ): HandshakeLimit {
+  const report = (error: TalkError) =>
+    callHook(() => onError?.(error, { peer: undefined, selector: undefined }));
   return {
     timeout,
     onTimeout(remoteAddr) {
       const what = `accept connection from "${remoteAddr}"`;
-      const error = tookTooLong(what, "its handshake", timeout);
-      onError?.(error, { peer: undefined, selector: undefined });
+      report(tookTooLong(what, "its handshake", timeout));
     },
     onFailure(cause, remoteAddr) {
       const message =
         `Cannot accept connection from "${remoteAddr}": ${cause.message}`;
-      const error = new TalkError("handshake-failed", message, { cause });
-      onError?.(error, { peer: undefined, selector: undefined });
+      report(new TalkError("handshake-failed", message, { cause }));
     },
   };
 }

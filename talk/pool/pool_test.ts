@@ -82,7 +82,6 @@ class World {
     this.pool = new Pool(
       addresses,
       {
-        onError: (error) => this.errors.push(error),
         ...options,
         onState: (member) => {
           this.states.push(`${member.address} ${member.state.name}`);
@@ -106,6 +105,7 @@ class World {
           server.peers.push(far);
           return near;
         },
+        report: (error) => this.errors.push(error),
         wait: (ms, signal) =>
           new Promise((resolve) => {
             const wait = { at: this.time + ms, resolve };
