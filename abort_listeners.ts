@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { callHook } from "./call_hook.ts";
 
 /** The functions that wait for a signal, and the listener that calls them. */
 interface Waiting {
@@ -27,14 +28,7 @@ export function onAbort(signal: AbortSignal, callback: () => void): void {
     // What is forgotten meanwhile is not called, as with listeners.
     for (const callback of callbacks) {
       callbacks.delete(callback);
-      try {
-        callback();
-      } catch (error) {
-        // As if it were a listener: the others are called nevertheless.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
+      callHook(callback);
     }
     all.delete(signal);
   };

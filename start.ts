@@ -7,6 +7,7 @@
  */
 import "./abort_listeners.ts";
 import "./abort_reason.ts";
+import "./call_hook.ts";
 import "./check_option.ts";
 import "./codec/json/rewriting.ts";
 import "./codec/json/scan.ts";

@@ -13,6 +13,7 @@ import {
   type TlsDialOptions,
   type Transport,
 } from "../mux/internal.ts";
+import { callHook } from "../call_hook.ts";
 import { checkNotAborted, checkTime } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
 import {
@@ -316,9 +317,10 @@ async function dialReconnecting<C extends Carried>(
 ): Promise<ReconnectingPeer<C>> {
   checkPeerOptions({ ...rest, handler });
   // One for all connections: it prints at a limited rate.
+  const { onError = errorPrinter() } = rest;
   const options = {
     ...rest,
-    onError: rest.onError ?? errorPrinter(),
+    onError,
     // Each connection has a handler, whether or not the program has given one.
     [loadedServer]: handler === undefined ? null : undefined,
   };
@@ -334,6 +336,8 @@ async function dialReconnecting<C extends Carried>(
     wait,
     now: () => performance.now(),
     random: Math.random,
+    report: (error, peer) =>
+      callHook(() => onError(error, { peer, selector: undefined })),
   });
   try {
     await peer.connected({ signal });

@@ -127,7 +127,7 @@ export function errorPrinter(
 }
 
 /** Whether an error is one of the library: no bug, unless a handler throws it. */
-function isOurs(error: unknown): boolean {
+export function isOurs(error: unknown): boolean {
   return error instanceof MuxError || error instanceof RpcError ||
     error instanceof CodecError || error instanceof TalkError;
 }

@@ -18,6 +18,7 @@ import {
   type Session,
   sessionClosed,
 } from "../mux/internal.ts";
+import { callHook } from "../call_hook.ts";
 import {
   checkSignal,
   checkTime,
@@ -147,7 +148,9 @@ export interface PeerOptions<C extends Carried = Carried, Context = unknown>
    * `CallError`, and with errors that no promise of the program can report: a
    * session that ended with an error, a call header that could not be decoded, a
    * call of a callback that failed and was not awaited (with the selector of the
-   * call that the callback came with). Errors that the caller causes are not
+   * call that the callback came with), and what `onConnect` throws, or a function
+   * that gives the address or an option of an attempt, if another attempt may
+   * follow. Errors that the caller causes are not
    * reported, such as arguments that cannot be decoded, or a call that it has
    * cancelled; nor are `RemoteError`s that a handler passes on.
    *
@@ -428,16 +431,8 @@ export class Peer<C extends Carried = Carried>
       other ??= new Client(channels, { codec: peerCodec, ...common });
       return other.ping();
     };
-    const report = this.#report = (error, selector) => {
-      try {
-        onError(error, { peer: this, selector });
-      } catch (mistake) {
-        // An uncaught error is right, but it must not end the read loop.
-        queueMicrotask(() => {
-          throw mistake;
-        });
-      }
-    };
+    const report = this.#report = (error, selector) =>
+      callHook(() => onError(error, { peer: this, selector }));
     state.onError = report;
     state.onEcho = () => raw.refuse?.(echoed());
     const serverOptions: ServerOptions = {

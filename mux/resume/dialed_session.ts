@@ -1,3 +1,4 @@
+import { callHook } from "../../call_hook.ts";
 import { limitedSignal } from "../../time_limit.ts";
 import type { SessionOptions } from "../options.ts";
 import type { AbortableTransport } from "../transport/types.ts";
@@ -54,16 +55,7 @@ export async function beginSession(
   const { limits, keepAlive, onState } = options;
   const started = await startSession(transport, limits.maxUnacknowledged);
   const redial = new Redial(started, environment);
-  const report = (state: ResumeState) => {
-    try {
-      onState?.(state);
-    } catch (mistake) {
-      // The error must be reported as uncaught, but the session must continue.
-      queueMicrotask(() => {
-        throw mistake;
-      });
-    }
-  };
+  const report = (state: ResumeState) => callHook(() => onState?.(state));
   const session: ResumableTransport = new ResumableTransport({
     limits,
     peerLimit: started.peerLimit,

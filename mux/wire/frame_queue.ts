@@ -131,7 +131,8 @@ const resolved = Promise.resolve();
 export interface FrameQueueOptions {
   /**
    * Writes all of `bytes`, which may change again once it resolves. What the DATA
-   * frames among them cost is at most `writeTarget`, and one frame more.
+   * frames among them cost is at most `writeTarget`, and one frame more: one of
+   * `SEND_QUANTUM`, or of `LONE_QUANTUM` if a value has the write for itself.
    */
   write: (bytes: Uint8Array, dataCost: number) => Promise<void>;
   /** Called once, when a write has failed; there are no writes after that. */

@@ -9,8 +9,8 @@
 export interface DataSource {
   /**
    * Puts at most `SEND_QUANTUM` bytes of DATA into the queue, or `LONE_QUANTUM` of a
-   * value, not of a stream, if nothing else waits for the same write. Returns whether the channel could
-   * send more now.
+   * value, not of a stream, if nothing else waits for the same write. Returns whether
+   * the channel could send more now.
    *
    * @param isAlone whether nothing else waits. Default: something may
    */

@@ -425,6 +425,7 @@ test("forward(): calls to a reconnecting peer go to its connection, or wait for 
       wait: () => turn(),
       now: () => performance.now(),
       random: () => 0,
+      report() {},
     },
   );
   t.defer(() => reconnecting.close());

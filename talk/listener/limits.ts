@@ -1,3 +1,4 @@
+import { callHook } from "../../call_hook.ts";
 import { checkOption, checkTime, TIME_RANGE } from "../../check_option.ts";
 import {
   DEFAULT_MEMORY_POOL_OPTIONS,
@@ -118,18 +119,18 @@ export function handshakeLimit(
   { handshakeTimeout: timeout }: ResolvedSharedLimits,
   onError: ListenerOptions["onError"],
 ): HandshakeLimit {
+  const report = (error: TalkError) =>
+    callHook(() => onError?.(error, { peer: undefined, selector: undefined }));
   return {
     timeout,
     onTimeout(remoteAddr) {
       const what = `accept connection from "${remoteAddr}"`;
-      const error = tookTooLong(what, "its handshake", timeout);
-      onError?.(error, { peer: undefined, selector: undefined });
+      report(tookTooLong(what, "its handshake", timeout));
     },
     onFailure(cause, remoteAddr) {
       const message =
         `Cannot accept connection from "${remoteAddr}": ${cause.message}`;
-      const error = new TalkError("handshake-failed", message, { cause });
-      onError?.(error, { peer: undefined, selector: undefined });
+      report(new TalkError("handshake-failed", message, { cause }));
     },
   };
 }

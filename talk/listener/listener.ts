@@ -1,3 +1,4 @@
+import { callHook } from "../../call_hook.ts";
 import { isPermitted } from "../../decision.ts";
 import type {
   AbortableTransport,
@@ -187,14 +188,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   }
 
   #report(error: unknown, peer?: Peer): void {
-    try {
-      this.#onError(error, { peer, selector: undefined });
-    } catch (mistake) {
-      // The error must be reported as uncaught, but the listener must continue.
-      queueMicrotask(() => {
-        throw mistake;
-      });
-    }
+    callHook(() => this.#onError(error, { peer, selector: undefined }));
   }
 
   /** Serves a connection if the hook accepts it. Closing does not await the hook. */

@@ -21,7 +21,9 @@ import {
   type Transport,
   type TransportListener,
 } from "../../mux/internal.ts";
+import { callHook } from "../../call_hook.ts";
 import { addressError, loaded, resolveAddress } from "../address.ts";
+import { errorPrinter } from "../errors.ts";
 import { observedSource, type ObserverOption } from "../observe/option.ts";
 import type { PeerOptions, PeerWith } from "../peer.ts";
 import { checkSchemeOptions } from "../scheme_options.ts";
@@ -132,7 +134,7 @@ async function listenAt(
  * `resume`.
  */
 async function resumingSource(
-  { resume, accept, onError }: StartOptions,
+  { resume, accept, onError = errorPrinter() }: StartOptions,
   { session }: ResolvedSharedLimits,
   handshake: HandshakeLimit,
 ): Promise<(source: TransportListener) => TransportListener> {
@@ -146,6 +148,8 @@ async function resumingSource(
       handshake,
       allow: accept,
       onError: (error) =>
-        onError?.(error, { peer: undefined, selector: undefined }),
+        callHook(() =>
+          onError(error, { peer: undefined, selector: undefined })
+        ),
     });
 }

@@ -1,3 +1,4 @@
+import { callHook } from "../../call_hook.ts";
 import { json } from "../../codec/internal.ts";
 import {
   type AbortableTransport,
@@ -27,14 +28,7 @@ export function observe(onEvent: OnEvent): Observer {
     codecs: [json({ bigint: true })],
     now: () => performance.now(),
     onEvent(event) {
-      try {
-        onEvent(event);
-      } catch (error) {
-        // An uncaught error is right, but the session must go on.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
+      callHook(() => onEvent(event));
     },
   });
   return {

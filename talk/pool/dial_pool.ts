@@ -1,3 +1,4 @@
+import { callHook } from "../../call_hook.ts";
 import { checkNotAborted } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
@@ -58,13 +59,16 @@ export async function dialPool<C extends Carried = Carried>(
   const { signal } = options;
   checkNotAborted(signal);
   // One for all connections: it prints at a limited rate.
-  const shared = { ...options, onError: options.onError ?? errorPrinter() };
+  const { onError = errorPrinter() } = options;
+  const shared = { ...options, onError };
   const pool = new Pool<C>(addresses, shared, {
     dial: (address, handler, signal) =>
       dial<C>(address, { ...shared, handler, signal, reconnect: undefined }),
     wait,
     now: () => performance.now(),
     random: Math.random,
+    report: (error, peer) =>
+      callHook(() => onError(error, { peer, selector: undefined })),
   });
   return await ready(pool, options);
 }

@@ -75,6 +75,7 @@ export class Member<C extends Carried = Carried> implements PoolMember<C> {
         wait: (ms, signal) => environment.wait(ms, signal),
         now: this.#now,
         random: () => environment.random(),
+        report: (error, peer) => environment.report(error, peer),
       },
     );
   }

@@ -391,15 +391,7 @@ export class Pool<C extends Carried = Carried>
 
   onError(error: unknown): void {
     this.#listError = error;
-    try {
-      this.#options.onError?.(error, { peer: undefined, selector: undefined });
-    } catch (mistake) {
-      // The error must be reported as uncaught, but the function must be called
-      // again later.
-      queueMicrotask(() => {
-        throw mistake;
-      });
-    }
+    this.environment.report(error, undefined);
   }
 
   onConnect(peer: Peer<C>, member: Member<C>): void | Promise<void> {

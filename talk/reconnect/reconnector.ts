@@ -20,9 +20,10 @@ import {
   type RpcResponse,
   timeLimitOf,
 } from "../../rpc/internal.ts";
+import { callHook } from "../../call_hook.ts";
 import { checkOption, checkSignal } from "../../check_option.ts";
 import { Backoff } from "./backoff.ts";
-import { TalkError } from "../errors.ts";
+import { isOurs, TalkError } from "../errors.ts";
 import {
   checkCloseOptions,
   type CloseOptions,
@@ -55,6 +56,8 @@ export interface Environment<C extends Carried = Carried> {
   now(): number;
   /** A random number from 0 (inclusive) to 1 (exclusive). */
   random(): number;
+  /** Reports what a function of the program has thrown, if possible with the peer. */
+  report(error: unknown, peer: Peer<C> | undefined): void;
 }
 
 /**
@@ -227,14 +230,7 @@ export class Reconnector<C extends Carried = Carried>
 
   #set(state: ConnectionState<C>): void {
     this.#state = state;
-    try {
-      this.#options.onState?.(state);
-    } catch (mistake) {
-      // The error must be reported as uncaught, but must not end the reconnecting.
-      queueMicrotask(() => {
-        throw mistake;
-      });
-    }
+    callHook(() => this.#options.onState?.(state));
   }
 
   async #run(): Promise<void> {
@@ -264,12 +260,7 @@ export class Reconnector<C extends Carried = Carried>
 
   /** Connects and runs the `onConnect` hook. */
   async #connect(attempt: number, signal: AbortSignal): Promise<Peer<C>> {
-    const peer = await this.#environment.connect(
-      this.#handlers.handler,
-      signal,
-      (fallback) => this.#set({ name: "connecting", attempt, fallback }),
-    );
-    this.#peer = peer;
+    const peer = this.#peer = await this.#dial(attempt, signal);
     try {
       signal.throwIfAborted();
       const hook = this.#options.onConnect?.(peer);
@@ -279,10 +270,30 @@ export class Reconnector<C extends Carried = Carried>
       await Promise.race([hook, lost]);
       return peer;
     } catch (error) {
+      // Without this, an `onConnect` that always throws would do so unnoticed.
+      if (!signal.aborted && !rawSession(peer.session).ended) {
+        this.#environment.report(error, peer);
+      }
       await peer.close();
       const loss = await lossOf(peer);
       this.#judge(peer, loss);
       throw this.#isStranger ? loss : error;
+    }
+  }
+
+  async #dial(attempt: number, signal: AbortSignal): Promise<Peer<C>> {
+    try {
+      return await this.#environment.connect(
+        this.#handlers.handler,
+        signal,
+        (fallback) => this.#set({ name: "connecting", attempt, fallback }),
+      );
+    } catch (error) {
+      // It is of a function that gives the address or an option of each attempt.
+      if (!signal.aborted && !isOurs(error) && !isPermanent(error)) {
+        this.#environment.report(error, undefined);
+      }
+      throw error;
     }
   }
 

@@ -29,6 +29,8 @@ class World {
   readonly delays: number[] = [];
   /** The errors of the next attempts. */
   readonly failures: unknown[] = [];
+  /** What was reported, and whether with a peer. */
+  readonly reports: { error: unknown; withPeer: boolean }[] = [];
   time = 0;
   /** How many calls of `never` arrived, on all connections. */
   unanswered = 0;
@@ -70,6 +72,9 @@ class World {
           }),
         now: () => this.time,
         random: () => 0,
+        report: (error, peer) => {
+          this.reports.push({ error, withPeer: peer !== undefined });
+        },
       },
     );
   }
@@ -285,6 +290,87 @@ Deno.test("reconnecting peer: an onConnect that throws is a failed attempt", asy
   await world.reach("connected");
   assertEquals(errors, ["no, 1", "no, 2"]);
   assertEquals(world.delays, [100, 200]);
+});
+
+Deno.test("reconnecting peer: what onConnect throws is reported with the peer, but not that the connection was lost", async () => {
+  const mistakes = [
+    new TypeError("of the program"),
+    new RpcError("timeout", "no"),
+  ];
+  const left = [...mistakes];
+  const never = Promise.withResolvers<void>();
+  const world = new World({
+    async onConnect() {
+      await Promise.resolve();
+      if (left.length > 0) throw left.shift();
+      return never.promise;
+    },
+  });
+  await using _ = world.peer;
+  for (let i = 0; i < mistakes.length; i++) {
+    await world.reach("waiting");
+    world.pass();
+    await until(() => world.peer.state.name !== "waiting");
+  }
+  await until(() => world.servers.length > mistakes.length);
+  await world.server.close();
+  await world.reach("waiting");
+  const reports = mistakes.map((error) => ({ error, withPeer: true }));
+  assertEquals(world.reports, reports);
+});
+
+Deno.test("reconnecting peer: what a function that gives the address throws is reported", async () => {
+  const mistake = new TypeError("of the program");
+  const world = new World();
+  world.failures.push(refused(), mistake);
+  await using _ = world.peer;
+  for (let i = 0; i < 2; i++) {
+    await world.reach("waiting");
+    world.pass();
+    await until(() => world.peer.state.name !== "waiting");
+  }
+  await world.reach("connected");
+  assertEquals(world.reports, [{ error: mistake, withPeer: false }]);
+});
+
+Deno.test("dial() with reconnect: what its functions throw goes to onError, and dial() rejects after maxAttempts", async () => {
+  await using listener = await listen("tcp://127.0.0.1:0");
+  const mistake = new TypeError("of the program");
+  const fail = () => {
+    throw mistake;
+  };
+  const reconnect = { maxAttempts: 3, minDelay: 0, maxDelay: 0 };
+  for (
+    const [address, onConnect] of [
+      [listener.addr, fail],
+      [listener.addr, () => Promise.reject(mistake)],
+      [fail, undefined],
+    ] as const
+  ) {
+    const reports: unknown[] = [];
+    const uncaught: unknown[] = [];
+    const onUncaught = (event: ErrorEvent) => {
+      event.preventDefault();
+      uncaught.push(event.error);
+    };
+    addEventListener("error", onUncaught);
+    try {
+      const error = await assertRejects(() =>
+        dial(address, {
+          onError(error) {
+            reports.push(error);
+            throw error;
+          },
+          reconnect: { ...reconnect, onConnect },
+        })
+      );
+      assertStrictEquals(error, mistake);
+      assertEquals(reports, [mistake, mistake, mistake]);
+      await until(() => uncaught.length === 3, "what onError has thrown");
+    } finally {
+      removeEventListener("error", onUncaught);
+    }
+  }
 });
 
 Deno.test("reconnecting peer: a pending onConnect ends with its connection", async () => {

@@ -66,7 +66,6 @@ export class PoolWorld {
     this.pool = new Pool(
       addresses,
       {
-        onError: (error) => this.errors.push(error),
         ...options,
         onState: (member) => {
           this.states.push(`${member.address} ${member.state.name}`);
@@ -90,6 +89,7 @@ export class PoolWorld {
           server.peers.push(far);
           return near;
         },
+        report: (error) => this.errors.push(error),
         wait: (ms, signal) =>
           new Promise((resolve) => {
             const wait = { at: this.time + ms, resolve };

@@ -1,0 +1,24 @@
+import { assertEquals } from "@std/assert";
+import { callHook } from "./call_hook.ts";
+
+Deno.test("callHook: what the program throws is an uncaught error, and the caller continues", async () => {
+  const mistake = new Error("of the program");
+  const uncaught = Promise.withResolvers<unknown>();
+  const onUncaught = (event: ErrorEvent) => {
+    event.preventDefault();
+    uncaught.resolve(event.error);
+  };
+  addEventListener("error", onUncaught);
+  try {
+    let called = 0;
+    callHook(() => void called++);
+    callHook(() => {
+      called++;
+      throw mistake;
+    });
+    assertEquals(called, 2);
+    assertEquals(await uncaught.promise, mistake);
+  } finally {
+    removeEventListener("error", onUncaught);
+  }
+});
