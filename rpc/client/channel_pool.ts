@@ -288,6 +288,8 @@ export class ChannelPool {
     if (!this.#allowed || !this.#confirmed || this.#target !== 0) return;
     this.#target = 1;
     this.#refill();
+    // Calls that were not made may have left some.
+    if (this.#spares.length > 0) this.#checkUse();
   }
 
   #grow(): void {

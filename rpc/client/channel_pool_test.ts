@@ -152,6 +152,29 @@ Deno.test("ChannelPool: a second without calls closes half of the spare channels
   assert(it.session.usage.slots > 0, "it starts again with the next call");
 });
 
+Deno.test("ChannelPool: channels that were given back before allowSpares() are closed when no call uses them", async () => {
+  using time = new FakeTime();
+  const [left, right] = memoryTransports();
+  await using session = qmux(left);
+  await using other = qmux(right);
+  other.accept(() => {});
+  const pool = new ChannelPool(rawSession(session));
+  const channels = await Promise.all(
+    Array.from({ length: 16 }, () => opened(pool)),
+  );
+  for (const channel of channels) pool.giveBack(channel);
+  assertEquals([session.usage.slots, pool.unused, time.waiting], [16, 16, 0]);
+  pool.allowSpares();
+  for (const left of [8, 4, 2, 1]) {
+    time.tick(1_000);
+    await settled();
+    assertEquals(session.usage.slots, left);
+  }
+  time.tick(5_000);
+  await settled();
+  assertEquals([session.usage.slots, pool.unused, time.waiting], [0, 0, 0]);
+});
+
 Deno.test("ChannelPool: a call within the second keeps the spare channels", async () => {
   using time = new FakeTime();
   await using it = accepted();
