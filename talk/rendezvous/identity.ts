@@ -30,7 +30,7 @@ interface KeyObject {
 interface Certificate {
   readonly raw: Uint8Array;
   readonly publicKey: KeyObject;
-  /** Undefined if the certificate names nobody. */
+  /** Undefined if it is empty. */
   readonly subject?: string;
   readonly subjectAltName?: string;
   readonly fingerprint256: string;
