@@ -140,7 +140,7 @@ function isPlace(value: unknown): value is Place {
 
 /**
  * Whether a text is an IP address in its usual form. The runtime looks up anything
- * else as a name: the owner of `10.cafe.de` decides where that leads.
+ * else as a name, such as `10.cafe.de`, and its owner chooses the address.
  */
 function isIpAddress(text: string): boolean {
   if (/^[\d.]{7,15}$/.test(text)) {
