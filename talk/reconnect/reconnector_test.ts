@@ -1,6 +1,8 @@
 import {
+  dial,
   type Handler,
   handlerFrom,
+  listen,
   memoryPair,
   MuxError,
   type Peer,
