@@ -4,14 +4,14 @@
  *
  * All have one rule. `true` lets in. `false` refuses, and so does an error. Anything
  * else is a mistake of the program, such as a `return` that is missing, and must not
- * let anybody in. (Only `authorize` may return nothing, because it may be a check
+ * let a stranger in. (Only `authorize` may return nothing, because it may be a check
  * that throws.)
  *
  * @module
  */
 
 /**
- * Whether a decision lets somebody in.
+ * Whether a decision permits what was asked.
  *
  * @param option the name of the option whose function has decided
  * @param decision what the function returned, after its promise was awaited
