@@ -1,6 +1,6 @@
 /**
- * Calls a function of the program that is told of something, such as `onError` or
- * `onState`. What it throws is reported as uncaught, like the error of an event
+ * Calls a function of the program that gets reports, such as `onError` or `onState`.
+ * What it throws is reported as uncaught, like the error of an event
  * listener, and the caller continues.
  */
 export function callHook(call: () => unknown): void {

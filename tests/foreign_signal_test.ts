@@ -16,8 +16,8 @@ async function withSilentPeer(
 ): Promise<unknown> {
   const over = Promise.withResolvers<void>();
   const [peer] = memoryPair({}, {
-    async handler(_, respond) {
-      await respond.continue();
+    async handler({ selector }, respond) {
+      if (selector !== "/silent") await respond.continue();
       await over.promise;
     },
   });
@@ -46,7 +46,7 @@ const WAITS: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
     return await listener[Symbol.asyncIterator]().next({ signal });
   },
   "call() of a peer": (signal) =>
-    withSilentPeer((peer) => peer.call("x", null, { signal })),
+    withSilentPeer((peer) => peer.call("silent", null, { signal })),
   "receive() of a response": (signal) =>
     withSilentPeer(async (peer) => {
       const response = await peer.request("x");
@@ -74,7 +74,7 @@ const WAITS: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
 };
 
 for (const [name, wait] of Object.entries(WAITS)) {
-  Deno.test(`a signal without a reason ends ${name} with an AbortError`, async () => {
+  Deno.test(`signals: one without a reason ends ${name} with an AbortError`, async () => {
     for (const early of [false, true]) {
       const controller = new ForeignController();
       if (early) controller.abort();
