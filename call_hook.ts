@@ -1,7 +1,7 @@
 /**
- * Calls a function of the program that gets reports, such as `onError` or `onState`.
- * What it throws is reported as uncaught, like the error of an event
- * listener, and the caller continues.
+ * Calls a function of the program whose result and errors do not concern the caller,
+ * such as `onError` or `onState`. What it throws is reported as uncaught, like the
+ * error of an event listener, and the caller continues.
  */
 export function callHook(call: () => unknown): void {
   try {

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { callHook } from "./call_hook.ts";
+import { within } from "./tests/support/within.ts";
 
 Deno.test("callHook: what the program throws is an uncaught error, and the caller continues", async () => {
   const mistake = new Error("of the program");
@@ -17,7 +18,7 @@ Deno.test("callHook: what the program throws is an uncaught error, and the calle
       throw mistake;
     });
     assertEquals(called, 2);
-    assertEquals(await uncaught.promise, mistake);
+    assertEquals(await within(uncaught.promise, "the error"), mistake);
   } finally {
     removeEventListener("error", onUncaught);
   }

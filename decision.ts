@@ -1,17 +1,16 @@
 /**
- * What functions of a program decide about whom they let in: `accept`,
+ * The decisions of a program's functions about who may connect or ask: `accept`,
  * `authenticate` and `authorize`.
  *
- * All have one rule. `true` lets in. `false` refuses, and so does an error. Anything
- * else is a mistake of the program, such as a `return` that is missing, and must not
- * let a stranger in. (Only `authorize` may return nothing, because it may be a check
- * that throws.)
+ * All follow one rule. `true` permits. `false` refuses, and so does an error. Anything
+ * else is a mistake of the program, such as a missing `return`, and permits nothing.
+ * (Only `authorize` may return nothing, because it may be a check that throws.)
  *
  * @module
  */
 
 /**
- * Whether a decision permits what was asked.
+ * Whether a decision permits what was asked for.
  *
  * @param option the name of the option whose function has decided
  * @param decision what the function returned, after its promise was awaited

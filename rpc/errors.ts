@@ -131,8 +131,8 @@ export interface CallErrorInit extends ErrorOptions {
  * | `permission-denied` | `authorize` of `withReflection()` refused the question |
  * | `too-slow` | a stream of `fanOut()` was read too slowly |
  *
- * and, for arguments that cannot be decoded, with the codes of `CodecError`. A peer
- * that forwards a call in vain answers with the code of its own error.
+ * and, for arguments that cannot be decoded, with the codes of `CodecError`. A
+ * forwarding peer whose own call fails answers with the code of that failure.
  *
  * @example
  * ```ts

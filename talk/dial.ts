@@ -219,8 +219,8 @@ export interface ReconnectingDialOptions<C extends Carried = Carried>
  * @throws {TalkError} `bad-address`, `unknown-scheme`, or `dial-failed` if that is
  * permanent; the error of the last attempt if `maxAttempts` have failed
  * @throws {RangeError} if an option is out of range
- * @throws {TypeError} if `handler`, `codec`, `codecs`, `observer` or `signal` is of the
- * wrong type
+ * @throws {TypeError} if `handler`, `codec`, `codecs`, `observer`, `session.memoryPool`
+ * or `signal` is of the wrong type
  * @throws {unknown} `signal.reason`
  */
 export function dial<C extends Carried = Carried>(
@@ -267,8 +267,8 @@ export function dial<C extends Carried = Carried>(
  * @param options codec, handler, limits, and how long to wait
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
  * @throws {RangeError} if an option is out of range
- * @throws {TypeError} if `handler`, `codec`, `codecs`, `observer` or `signal` is of the
- * wrong type
+ * @throws {TypeError} if `handler`, `codec`, `codecs`, `observer`, `session.memoryPool`
+ * or `signal` is of the wrong type
  * @throws {unknown} `signal.reason`
  */
 export function dial<C extends Carried = Carried>(
@@ -316,6 +316,7 @@ async function dialReconnecting<C extends Carried>(
   { reconnect, handler, signal, ...rest }: ReconnectingDialOptions<C>,
 ): Promise<ReconnectingPeer<C>> {
   checkPeerOptions({ ...rest, handler });
+  resolveOptions(rest.session);
   // One for all connections: it prints at a limited rate.
   const { onError = errorPrinter() } = rest;
   const options = {
@@ -363,7 +364,8 @@ export function wait(ms: number, signal: AbortSignal): Promise<void> {
  * @param options limits, and how long to wait
  * @throws {TalkError} `bad-address`, `unknown-scheme`, `dial-failed`, `timeout`
  * @throws {RangeError} if an option is out of range
- * @throws {TypeError} if `observer` or `signal` is of the wrong type
+ * @throws {TypeError} if `observer`, `session.memoryPool` or `signal` is of the wrong
+ * type
  * @throws {unknown} `signal.reason`
  */
 export async function dialSession(
@@ -400,11 +402,10 @@ async function connectTo(
   checkTime("headStart", headStart);
   checkTime("rendezvous.directTimeout", rendezvous?.directTimeout);
   resolveOptions(session);
-  // Loaded on first use: most sessions end with their connection.
-  const begin = resume === undefined
+  const loadBegin = resume === undefined
     ? undefined
-    : await beginResuming(place, resume, options);
-  const { transport, address } = await connectOnce(place, options, begin);
+    : (signal: AbortSignal) => beginResuming(place, resume, options, signal);
+  const { transport, address } = await connectOnce(place, options, loadBegin);
   // Redacting takes a fiftieth of the start of a program: only for an observer.
   const shown = options.observer === undefined
     ? transport
@@ -420,16 +421,20 @@ async function connectTo(
   };
 }
 
-/** Loads what makes sessions that survive their connection, and begins one. */
+/**
+ * Loads what makes sessions that survive their connection, and begins one. Loaded on
+ * first use: most sessions end with their connection.
+ */
 async function beginResuming(
   place: Provided<DialAddress>,
   resume: ResumeOptions,
   options: ConnectOptions & FallbackOption,
+  signal: AbortSignal,
 ): Promise<Begin> {
   const parts = () => Promise.all([import("./dial_resuming.ts"), loadResume()]);
   const [{ resuming }, module] = await ask(
-    () => loaded("dial", loadedInTime(parts())),
-    options.signal,
+    () => loaded("dial", parts()),
+    signal,
   );
   return resuming(module, place, resume, options);
 }
@@ -443,13 +448,14 @@ export type Begin = (
 /**
  * Makes one connection: of several addresses, to the first that answers.
  *
+ * @param loadBegin loads what the connection becomes, which counts toward `timeout`
  * @param isContinued whether it continues a session, whose options were checked for
  * all its addresses. Default: it does not
  */
 export async function connectOnce(
   place: Provided<DialAddress>,
   options: ConnectOptions & FallbackOption,
-  begin: Begin = (transport) => Promise.resolve(transport),
+  loadBegin?: (signal: AbortSignal) => Promise<Begin>,
   isContinued = false,
 ): Promise<Connected> {
   const { signal, timeout = DEFAULT_CONNECT_TIMEOUT } = options;
@@ -478,9 +484,11 @@ export async function connectOnce(
       permanent: typeof place !== "function",
     });
   };
-  const connectWith = (one: string, signal: AbortSignal) =>
-    connectAt(one, options, signal, begin, check);
   try {
+    const begin: Begin = await loadBegin?.(limited.signal) ??
+      ((transport) => Promise.resolve(transport));
+    const connectWith = (one: string, signal: AbortSignal) =>
+      connectAt(one, options, signal, begin, check);
     address = await ask(place, limited.signal);
     if (!Array.isArray(address)) {
       const one = address as string;

@@ -9,6 +9,7 @@ import {
 } from "../mux/internal.ts";
 import { isPermanent } from "./address.ts";
 import { TalkError } from "./errors.ts";
+import { callHook } from "../call_hook.ts";
 import type { Carried } from "../codec/internal.ts";
 import { observed, type ObserverOption } from "./observe/option.ts";
 import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
@@ -158,9 +159,9 @@ export function dialCommand<C extends Carried = Carried>(
   const peer = new CommandPeer(child, passedOn ? undefined : stderr, options);
   peer[dialed]("");
   if (passedOn) {
-    stderr.pipeTo(sink, { preventClose: true }).catch((error) => {
-      options.onError?.(error, { peer, selector: undefined });
-    });
+    stderr.pipeTo(sink, { preventClose: true }).catch((error) =>
+      callHook(() => options.onError?.(error, { peer, selector: undefined }))
+    );
   }
   return peer;
 }

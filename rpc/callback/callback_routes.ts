@@ -98,8 +98,10 @@ export class Loans {
 
   /** The peer has given a function back that many times. */
   giveBack(id: string, count: number): void {
-    const left = (this.#counts.get(id) ?? 0) - count;
-    if (left > 0) this.#counts.set(id, left);
+    const held = this.#counts.get(id);
+    // Only what was lent is counted: a peer can make up any number of IDs.
+    if (held === undefined) return;
+    if (held > count) this.#counts.set(id, held - count);
     else this.#counts.delete(id);
   }
 

@@ -63,6 +63,23 @@ Deno.test("CallbackRoutes: a lender that has ended leaves nothing at its borrowe
   }
 });
 
+Deno.test("Loans: a peer gives back only what it was lent", () => {
+  const prefix = newPrefix();
+  const borrower = new FakeSession();
+  const released: [id: string, count: number][] = [];
+  const loans = new Loans(
+    borrower,
+    (id, count) => void released.push([id, count]),
+  );
+  for (let i = 0; i < 5_000; i++) {
+    const id = newId(prefix, "function", digits);
+    loans.giveBack(id, 1);
+    loans.giveBack(id, -1);
+  }
+  borrower.end();
+  assertEquals(released, []);
+});
+
 Deno.test("Loans: what was given back, used up or declined is not released", () => {
   const prefix = newPrefix();
   const ids = Array.from(

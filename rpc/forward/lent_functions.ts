@@ -23,14 +23,15 @@ export function countedUse(
   }
   const id = selector.slice(RELEASE_SELECTOR.length);
   const bytes = channel.peek() ?? new Uint8Array(0);
-  let count: unknown;
+  let given = Infinity;
   try {
-    count = request.context.codec.decode(bytes.subarray(PREFIX_SIZE));
+    const count = request.context.codec.decode(bytes.subarray(PREFIX_SIZE));
+    // As its owner understands it.
+    given = Number.isSafeInteger(count) ? Math.max(count as number, 1) : 1;
   } catch {
     // Its argument is still to come, and the caller holds nothing of it.
   }
-  const all = typeof count === "number" ? count : Infinity;
-  return () => session?.routes?.loansOf(id)?.giveBack(id, all);
+  return () => session?.routes?.loansOf(id)?.giveBack(id, given);
 }
 
 /** Whether a selector calls or releases a function of an extended peer. */

@@ -245,8 +245,6 @@ async function sendValues(
     for (let next = first;; next = source.next()) {
       const { done, value } = checkResult(await next);
       if (done) return respond.end();
-      // On the wire, an empty value says that something else follows.
-      if (value instanceof Uint8Array && value.length === 0) continue;
       await respond.sendNow(value);
     }
   }

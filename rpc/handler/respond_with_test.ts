@@ -184,15 +184,33 @@ Deno.test("streamed replies: bytes are bytes with every codec", async () => {
   }
 });
 
+Deno.test("streamed replies: empty bytes are a value where the codec has bytes, and nothing elsewhere", async () => {
+  const empty = new Uint8Array(0);
+  const values = [empty, Uint8Array.of(1), empty, "a", empty];
+  for (const codec of [json(), cbor(), msgpack()]) {
+    const [client] = memoryPair({ codec }, {
+      codec,
+      handler: handlerFrom(async function* () {
+        yield* values;
+      }),
+    });
+    await using _ = client;
+    const received = await Array.fromAsync(await client.request(""));
+    const expected = codec.name === "json" ? [values[1], values[3]] : values;
+    assertEquals(received, expected, codec.name);
+  }
+});
+
 Deno.test("streamed replies: bytes for a caller that is not extended are values of the codec", async () => {
   const { peer, raw } = scriptedPeer({
     handler: handlerFrom(async function* () {
       yield Uint8Array.of(1, 2, 3);
+      yield new Uint8Array(0);
     }),
   });
   await using _ = peer;
   const channel = await rawCall(raw, "x", null);
-  assertEquals(await channel.read(3), [CONTINUED, null, "AQID"]);
+  assertEquals(await channel.read(4), [CONTINUED, null, "AQID", ""]);
 });
 
 Deno.test("streamed replies: leaving the loop ends a generator, an iterator and a stream", async () => {

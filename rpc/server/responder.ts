@@ -186,6 +186,8 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   }
 
   #sendValue(value: unknown, signal?: AbortSignal): Promise<void> | undefined {
+    // A length of 0 would be the trailer: empty bytes add nothing to a stream.
+    if (this.#isSentAsBytes(value) && value.length === 0) return;
     const { codec } = this.#request.context;
     let message: ValueWriter;
     try {
@@ -203,11 +205,15 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     return this.#sendMessage(message, signal);
   }
 
-  /** Encodes a value; bytes in a stream stay what they are with every codec. */
+  /** Bytes in a stream stay what they are with every codec. */
+  #isSentAsBytes(value: unknown): value is Uint8Array {
+    return this.#trailer && value instanceof Uint8Array &&
+      !this.#request.context.writer.carriesBytes;
+  }
+
   #encode(value: unknown): ValueWriter {
     const { writer } = this.#request.context;
-    const bytes = this.#trailer && value instanceof Uint8Array &&
-      !writer.carriesBytes;
+    const bytes = this.#isSentAsBytes(value);
     if (bytes === this.#bytes) return writer.value(value, bytes);
     const message = writer.valueInForm(value, bytes);
     this.#bytes = bytes;

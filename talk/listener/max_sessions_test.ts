@@ -7,6 +7,7 @@ import {
   type MemoryPool,
   memoryPool,
 } from "@qtalk/qtalk";
+import { dialPool } from "@qtalk/qtalk/pool";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
@@ -117,11 +118,19 @@ test("memoryPool: what memoryPool() has not made is refused before there is a co
     assertThrows(() => serveWebSocket(options), TypeError, message);
   }
   const session = { memoryPool: wrong };
-  await assertRejects(
-    () => dial("tcp://127.0.0.1:1", { session }),
-    TypeError,
-    message,
-  );
+  for (
+    const open of [
+      () => dial("tcp://127.0.0.1:1", { session }),
+      () => dial("tcp://127.0.0.1:1", { session, reconnect: {} }),
+      () => dialPool(["tcp://127.0.0.1:1"], { session }),
+    ]
+  ) {
+    await assertRejects(
+      async () => await open() as unknown,
+      TypeError,
+      message,
+    );
+  }
 });
 
 test("maxSessions: onError that throws does not stop the listener", async (t) => {

@@ -1,6 +1,7 @@
 import { callHook } from "../../call_hook.ts";
 import { checkNotAborted } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
+import { resolveOptions } from "../../mux/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
 import { dial, wait } from "../dial.ts";
 import { errorPrinter } from "../errors.ts";
@@ -47,8 +48,8 @@ import {
  * @throws {TalkError} `timeout` if there is no connection within `readyTimeout`;
  * `dial-failed` if every address was given up; `bad-address` if there is none
  * @throws {RangeError} if an option is out of range
- * @throws {TypeError} if `addresses`, `balance`, `handler` or `signal` is of the wrong
- * type
+ * @throws {TypeError} if `addresses`, `balance`, `handler`, `codec`, `codecs`, `observer`,
+ * `session.memoryPool` or `signal` is of the wrong type
  * @throws {unknown} `signal.reason`
  */
 export async function dialPool<C extends Carried = Carried>(
@@ -56,6 +57,7 @@ export async function dialPool<C extends Carried = Carried>(
   options: PoolOptions<C> = {},
 ): Promise<PeerPool<C>> {
   checkPeerOptions(options);
+  resolveOptions(options.session);
   const { signal } = options;
   checkNotAborted(signal);
   // One for all connections: it prints at a limited rate.

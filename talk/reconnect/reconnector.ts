@@ -56,7 +56,7 @@ export interface Environment<C extends Carried = Carried> {
   now(): number;
   /** A random number from 0 (inclusive) to 1 (exclusive). */
   random(): number;
-  /** Reports what a function of the program has thrown, if possible with the peer. */
+  /** Reports what a function of the program has thrown, with the peer if there was one. */
   report(error: unknown, peer: Peer<C> | undefined): void;
 }
 
@@ -270,10 +270,10 @@ export class Reconnector<C extends Carried = Carried>
       await Promise.race([hook, lost]);
       return peer;
     } catch (error) {
-      // Without this, an `onConnect` that always throws would do so unnoticed.
-      if (!signal.aborted && !rawSession(peer.session).ended) {
-        this.#environment.report(error, peer);
-      }
+      // Otherwise nobody would notice an `onConnect` that always throws.
+      const isLoss = rawSession(peer.session).ended &&
+        error instanceof MuxError;
+      if (!signal.aborted && !isLoss) this.#environment.report(error, peer);
       await peer.close();
       const loss = await lossOf(peer);
       this.#judge(peer, loss);
@@ -289,7 +289,7 @@ export class Reconnector<C extends Carried = Carried>
         (fallback) => this.#set({ name: "connecting", attempt, fallback }),
       );
     } catch (error) {
-      // It is of a function that gives the address or an option of each attempt.
+      // A function that gives the address or an option has thrown it.
       if (!signal.aborted && !isOurs(error) && !isPermanent(error)) {
         this.#environment.report(error, undefined);
       }

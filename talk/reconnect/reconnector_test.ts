@@ -298,12 +298,14 @@ Deno.test("reconnecting peer: what onConnect throws is reported with the peer, b
   const mistakes = [
     new TypeError("of the program"),
     new RpcError("timeout", "no"),
+    new Error("of a hook that has closed its peer"),
   ];
   const left = [...mistakes];
   const never = Promise.withResolvers<void>();
   const world = new World({
-    async onConnect() {
+    async onConnect(peer) {
       await Promise.resolve();
+      if (left.length === 1) void peer.close();
       if (left.length > 0) throw left.shift();
       return never.promise;
     },

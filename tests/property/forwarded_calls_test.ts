@@ -1,7 +1,8 @@
 /**
  * Calls that one peer forwards for several clients, to a target with few channels.
  * Some are too late, some have a header that gets too long, and some are given up:
- * each gets its answer, and every channel and byte comes back.
+ * each gets its answer, and every channel and byte comes back. A seed repeats what
+ * is done, but not the pauses of the transports, which keep real time.
  *
  * @module
  */
@@ -69,13 +70,13 @@ class RawCall {
 
   /** Checks the answer; returns the code of a refusal. */
   outcome(): string | undefined {
-    const [header, value] = parseValues(this.#received);
+    const [header, value, ...rest] = parseValues(this.#received);
+    assertEquals(rest, [], "more than one answer");
     const { Error: error, Q } = header as Answer;
     if (error === null || error === undefined) {
       assertEquals(value, this.#arg, "the answer of another call");
       return undefined;
     }
-    // Callers that are not extended get the text alone.
     // Callers that are not extended get the text alone.
     const said = this.#isLong ? "too-large" : error.split(":")[0]!;
     const code = Q?.code ?? said;

@@ -66,6 +66,8 @@ class Sender implements DataSource, CreditSource {
   scheduled = false;
   creditScheduled = false;
   credit = 0;
+  /** Bytes of credit in all, and those whose WINDOW_ADJUST has left. */
+  granted = 0;
   returned = 0;
   /** EOF and CLOSE: whether they were queued, and whether they have left. */
   readonly ends: string[] = [];
@@ -130,6 +132,7 @@ class Sender implements DataSource, CreditSource {
 
   grant(bytes: number): void {
     this.credit += bytes;
+    this.granted += bytes;
     if (this.creditScheduled) return;
     this.creditScheduled = true;
     this.#world.queue.scheduleCredit(this);
@@ -298,17 +301,21 @@ class World {
       for (const failure of this.#failures) throw failure;
       this.release();
       this.expire();
-      return this.senders.every(({ queued, left, waiting, ends, endsLeft }) =>
-        waiting === 0 && left === queued && ends.length === endsLeft.length
+      return this.senders.every((sender) =>
+        sender.waiting === 0 && sender.left === sender.queued &&
+        sender.returned === sender.granted &&
+        sender.ends.length === sender.endsLeft.length
       );
     });
     this.release();
     await turn();
     this.release();
     await this.queue.idle();
+    for (const failure of this.#failures) throw failure;
     assertEquals(this.waiting, []);
-    for (const { ends, endsLeft } of this.senders) {
+    for (const { ends, endsLeft, granted, returned } of this.senders) {
       assertEquals(endsLeft, ends);
+      assertEquals(returned, granted);
     }
     assert(this.#collector.atBoundary);
   }
