@@ -270,7 +270,7 @@ export class Reconnector<C extends Carried = Carried>
       await Promise.race([hook, lost]);
       return peer;
     } catch (error) {
-      // Otherwise nobody would notice an `onConnect` that always throws.
+      // Without a report, an `onConnect` that always throws would go unnoticed.
       const isLoss = rawSession(peer.session).ended &&
         error instanceof MuxError;
       if (!signal.aborted && !isLoss) this.#environment.report(error, peer);
