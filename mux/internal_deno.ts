@@ -11,7 +11,6 @@ export {
   transportOptions,
 } from "./quic/endpoint.ts";
 export { hashOf } from "./quic/certificate_hash.ts";
-export { handshakeError } from "./quic/errors.ts";
 export { listenQuic } from "./quic/listen.ts";
 export {
   CLOSE_CODE as QUIC_CLOSE_CODE,

@@ -215,6 +215,24 @@ test("Call.responseMeta: more than maxMetaSize is an error, once, and the caller
   assertEquals(errors.length, 1);
 });
 
+test("Call.responseMeta: the caller learns that it cannot be sent if the handler gives no answer", async (t) => {
+  const errors: unknown[] = [];
+  const [client] = t.pair({}, {
+    onError: (error) => errors.push(error),
+    handler: async (call) => {
+      await call.receive();
+      call.responseMeta["a"] = "x".repeat(9_000);
+    },
+  });
+  const error = await assertRejects(
+    () => client.call("x"),
+    RemoteError,
+    'Cannot send metadata of the response to "/x"',
+  );
+  assertEquals(error.code, "too-large");
+  assertEquals(errors.length, 1);
+});
+
 test("CallError.meta: what cannot be sent is left out, and reported", async (t) => {
   const errors: unknown[] = [];
   const [client] = t.pair({}, {

@@ -116,10 +116,11 @@ export interface PeerMeetingOptions {
   /** Headers of the request, if its address is `ws:` or `wss:`. Default: none. */
   headers?: Headers | Iterable<string[]> | Record<string, string> | undefined;
   /**
-   * Milliseconds for which a dialing peer tries to connect directly before the
-   * rendezvous relays, and in each further try while it relays: a session moves to
-   * a direct connection that is made later. A number of at least 0; with 0, the
-   * peer does not try; above 2^31 - 1 there is no limit. Default: 2,000.
+   * Milliseconds for which a dialing peer tries to connect directly, including the
+   * proof of its key, before the rendezvous relays, and in each further try while it
+   * relays: a session moves to a direct connection that is made later. A number of
+   * at least 0; with 0, the peer does not try; above 2^31 - 1 there is no limit.
+   * Default: 2,000.
    */
   directTimeout?: number | undefined;
   /**
@@ -394,6 +395,13 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
 export interface SchemeListenTerms extends SchemeListenOptions {
   /** The limits of sessions, of which `quic:` has to know some before. Default: `{}`. */
   session?: SessionOptions | undefined;
+  /**
+   * Called when the listener has lost what makes it reachable, such as the name of a
+   * `peer:` address, and cannot get it back for now: `error` says why. It is called
+   * once as long as the reason is the same, and the listener goes on trying.
+   * Default: none.
+   */
+  onUnreachable?: ((error: unknown) => void) | undefined;
 }
 
 /** Connects and listens. `rest` is the part of the address after `scheme:`. */

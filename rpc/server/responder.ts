@@ -6,6 +6,7 @@ import type { LendingMessage } from "../callback/callback_table.ts";
 import { RpcError } from "../errors.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
+import { toError } from "../wire/error_header.ts";
 import type { ResponseExtension } from "../wire/headers.ts";
 import { checkMeta, type Metadata, NO_META } from "../wire/metadata.ts";
 import type { Request } from "./request_decoder.ts";
@@ -119,12 +120,34 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
         resolve(this.#returnNow(values));
       } catch (error) {
         // The handler may have finished, and can give no other answer.
-        void this.#returnNow([error]);
+        this.#returnErrorNow(toError(error));
         this.report(error);
         reject(error);
       }
     });
     return promise;
+  }
+
+  /**
+   * As `return()`, for when nothing else can answer. It never throws: if not even
+   * the error can be sent, the channel ends, and the caller learns that there is no
+   * response.
+   */
+  returnError(error: Error): void {
+    if (this.#mustWait() && this.#state === "pending") {
+      void this.#returnLater([error]);
+    } else this.#returnErrorNow(error);
+  }
+
+  #returnErrorNow(error: Error): void {
+    try {
+      void this.#returnNow([error]);
+    } catch (failure) {
+      this.#state = "returned";
+      this.borrowed?.ended();
+      this.#channel.discard();
+      this.report(failure);
+    }
   }
 
   #returnNow(values: readonly unknown[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { memoryPair, type Responder } from "@qtalk/qtalk";
+import { type Codec, json, memoryPair, type Responder } from "@qtalk/qtalk";
 import {
   assertEquals,
   assertRejects,
@@ -14,7 +14,7 @@ import {
   scriptedPeer,
 } from "../../tests/support/raw_call.ts";
 import { adjust, concat, parseValues } from "../../tests/support/wire.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
 import type { Call } from "../types.ts";
 
@@ -218,6 +218,59 @@ Deno.test("Responder: a response that cannot be encoded is not sent, and the han
     assertEquals(values, [DONE, "other"]);
   }
 });
+
+Deno.test("Responder.return: a response that waits for memory and cannot be sent, not even as an error, ends its channel", async () => {
+  for (const thrown of [new Error("no encoding"), "no encoding"]) {
+    let isBroken = false;
+    const plain = json();
+    const codec: Codec = {
+      name: "fragile",
+      encode(value) {
+        if (isBroken) throw thrown;
+        return plain.encode(value);
+      },
+      decode: (bytes) => plain.decode(bytes),
+    };
+    const errors: unknown[] = [];
+    const go = Promise.withResolvers<void>();
+    const waits = Promise.withResolvers<() => Promise<void>>();
+    const { peer, raw } = scriptedPeer({
+      codec,
+      onError: (error) => errors.push(error),
+      handler: async (call, respond) => {
+        if (call.selector === "/big") return respond.return("x".repeat(60_000));
+        await go.promise;
+        const sent = respond.return("late");
+        waits.resolve(() => sent);
+      },
+    }, { closeTimeout: 1, maxHeldSize: 128 * 1024 });
+    await using _ = peer;
+    const late = await rawOpen(raw, 1);
+    await late.values({ Selector: "late" }, null);
+    // Its response is encoded, and waits for credit.
+    const big = await rawOpen(raw, 2, 1_000);
+    await big.values({ Selector: "big" }, null);
+    await raw.find("data");
+    go.resolve();
+    const sent = await waits.promise;
+    isBroken = true;
+    const rejected = watch(sent());
+    await big.close();
+    await until(() => rejected.state === "rejected");
+    const frames: Frame[] = [];
+    do {
+      frames.push((await within(raw.next(), "CLOSE"))!);
+    } while (!isFor(frames.at(-1)!, 1, "close"));
+    assertEquals(frames.filter((frame) => isFor(frame, 1, "data")), []);
+    assertEquals(errors, [thrown]);
+  }
+});
+
+/** Whether a frame is of a type, and for a channel of the script. */
+function isFor(frame: Frame, recipient: number, type: Frame["type"]): boolean {
+  return frame.type === type && "recipient" in frame &&
+    frame.recipient === recipient;
+}
 
 Deno.test("Responder.send: a value that cannot be encoded leaves the call open", async () => {
   const { values } = await answered(async (respond) => {

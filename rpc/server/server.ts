@@ -230,7 +230,7 @@ export class Server {
     const nested = isNested(call);
     reader.memory = nested ? this.#nestedMemory : this.#memory;
     if (request.weight > 0 && !this.#holdHeader(call, nested)) {
-      void responder.return(
+      responder.returnError(
         refusal("busy", "there is no memory for its header", "", request),
       );
       call.release();
@@ -297,7 +297,7 @@ export class Server {
     const { maxQueuedCalls } = this.#options;
     if (length < maxQueuedCalls) return held.push(call);
     const limit = `, the limit of "maxQueuedCalls"`;
-    void call.responder.return(
+    call.responder.returnError(
       refusal("busy", `${length} calls are waiting`, limit, call.request),
     );
     call.release();
@@ -306,7 +306,7 @@ export class Server {
   /** Answers a call in a codec that this side does not accept. */
   #answer({ request, message, code }: UnreadableCall, channel: RawChannel) {
     const responder = this.#responderOf(channel, request);
-    void responder.return(new CallError(message, { code }));
+    responder.returnError(new CallError(message, { code }));
   }
 
   #responderOf(channel: RawChannel, request: Request): ChannelResponder {
@@ -382,7 +382,7 @@ export class Server {
     const limit = running >= maxConcurrentCalls
       ? ', the limit of "maxConcurrentCalls"'
       : "";
-    void call.responder.return(
+    call.responder.returnError(
       refusal("busy", `${running} calls are running`, limit, call.request),
     );
     call.release();
@@ -414,7 +414,12 @@ export class Server {
     if (responder.state === "pending") {
       // A function that belongs into handlerFrom() would answer null, unnoticed.
       if (result !== undefined) return this.#failed(unanswered(call), call);
-      void responder.return();
+      try {
+        void responder.return();
+      } catch (error) {
+        // As when the metadata that it has set cannot be sent.
+        return this.#failed(error, call);
+      }
     }
     if (responder.state === "returned") call.release();
     else call.handlerFinished();
@@ -423,7 +428,7 @@ export class Server {
   #failed(error: unknown, call: IncomingCall): void {
     const { responder } = call;
     if (responder.state === "pending") {
-      void responder.return(toError(error));
+      responder.returnError(toError(error));
       call.release();
       return call.report(error, true);
     }
@@ -476,7 +481,7 @@ function mayBegin({ request, isLate }: IncomingCall): boolean {
 function refuseClosing(call: IncomingCall): void {
   const { responder, request } = call;
   const why = "this side is closing";
-  void responder.return(refusal("unavailable", why, "", request));
+  responder.returnError(refusal("unavailable", why, "", request));
   call.releaseHeader?.();
 }
 

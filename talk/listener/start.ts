@@ -94,7 +94,8 @@ async function start<T>(
 ): Promise<T> {
   const limits = resolveSharedLimits(options);
   const handshake = handshakeLimit(limits, options.onError);
-  const resuming = await resumingSource(options, limits, handshake);
+  const report = reporter(options);
+  const resuming = await resumingSource(options, limits, handshake, report);
   const { scheme, rest } = await resolveAddress(address, "listen");
   checkSchemeOptions("listen", address, options);
   if (options.resume !== undefined && /^quic:/i.test(address)) {
@@ -105,12 +106,22 @@ async function start<T>(
   }
   try {
     const { session } = limits;
-    const terms = { ...options, session };
+    const onUnreachable = (error: unknown) =>
+      report(addressError("listen", address, error, false));
+    const terms = { ...options, session, onUnreachable };
     const source = await listenAt(scheme, rest, terms, handshake);
     return make(observedSource(resuming(source), options), limits);
   } catch (error) {
     throw addressError("listen", address, error);
   }
+}
+
+/** What reports an error to the program that concerns no peer. */
+function reporter(
+  { onError = errorPrinter() }: ListenerOptions,
+): (error: unknown) => void {
+  return (error) =>
+    callHook(() => onError(error, { peer: undefined, selector: undefined }));
 }
 
 /** Listens, even if a listener that no longer exists has left a socket file. */
@@ -134,9 +145,10 @@ async function listenAt(
  * `resume`.
  */
 async function resumingSource(
-  { resume, accept, onError = errorPrinter() }: StartOptions,
+  { resume, accept }: StartOptions,
   { session }: ResolvedSharedLimits,
   handshake: HandshakeLimit,
+  report: (error: unknown) => void,
 ): Promise<(source: TransportListener) => TransportListener> {
   if (resume === undefined) return (source) => source;
   const { ResumingListener, storeOf } = await loaded("listen", loadResume());
@@ -147,9 +159,6 @@ async function resumingSource(
       keepAlive: session.keepAlive,
       handshake,
       allow: accept,
-      onError: (error) =>
-        callHook(() =>
-          onError(error, { peer: undefined, selector: undefined })
-        ),
+      onError: report,
     });
 }

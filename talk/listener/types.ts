@@ -26,7 +26,9 @@ export interface ListenerOptions {
    * has no file descriptor left for a connection (once, until none was missing for
    * ten seconds); `timeout` when a connection has exceeded `handshakeTimeout`; or
    * `handshake-failed` when a TLS handshake has failed, with the `TlsError` as its
-   * `cause`. Also called when `listenSession()` closes a session that no loop has
+   * `cause`; or `listen-failed` when a listener at a `peer:` address has lost its
+   * name and cannot register it again (once for each reason; it goes on trying).
+   * Also called when `listenSession()` closes a session that no loop has
    * taken, see {@linkcode Listener.skipped}. Default: what `accept` throws is
    * printed to standard error, at most 20 errors in ten seconds.
    */

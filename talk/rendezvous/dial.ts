@@ -103,7 +103,7 @@ export async function dialPeer(
     if (how.relay === false) {
       throw new RendezvousError(
         "no-direct-way",
-        `no direct connection to the peer within ${directTimeout} ms, and option "rendezvous.relay" is false`,
+        `no direct connection to the peer was made within ${directTimeout} ms, and option "rendezvous.relay" is false`,
       );
     }
     const relayed = await meetThrough(meeting);

@@ -4,17 +4,17 @@
  *
  * @module
  */
-import type {
-  AbortableTransport,
-  PeerWay,
-  SessionOptions,
-  Transport,
+import {
+  type AbortableTransport,
+  type PeerWay,
+  type SessionOptions,
+  TlsError,
+  type Transport,
 } from "../../mux/internal.ts";
 import {
   BegunTransport,
   clientEndpoint,
   duplexTransport,
-  handshakeError,
   hashOf,
   QUIC_CLOSE_CODE,
   QUIC_SESSION_PROTOCOL,
@@ -25,7 +25,7 @@ import {
   quicRuntime,
   transportOptions,
 } from "../../mux/internal_deno.ts";
-import { limitedSignal, timeLimit } from "../../time_limit.ts";
+import { limitedSignal, orAborted, timeLimit } from "../../time_limit.ts";
 import { hasEffect } from "../scheme_options.ts";
 import type { Identity } from "./identity.ts";
 import { Messages, prove } from "./proof.ts";
@@ -177,7 +177,7 @@ export interface DirectOptions {
   readonly fingerprint: string;
   /** The key of this side. */
   readonly identity: Identity;
-  /** Milliseconds after which the attempt is given up. */
+  /** Milliseconds after which the attempt is given up, the proof included. */
   readonly timeout: number;
   /** The limits of the session. */
   readonly session: SessionOptions;
@@ -189,7 +189,7 @@ export interface DirectOptions {
  * Dials a peer at all of its addresses, several times. The first connection on which
  * the peer has shown the certificate is used, and the others are closed.
  *
- * @returns the connection; undefined if none is made in time
+ * @returns the connection; undefined if none is made in time, or its proof fails
  * @throws {TlsError} `wrong-client-certificate` if the peer does not trust this one
  * @throws {unknown} the reason of the signal
  */
@@ -207,7 +207,8 @@ export async function dialDirectly(
 /**
  * Dials a peer as {@linkcode dialDirectly} does, to continue a session.
  *
- * @returns the connection, as a byte stream; undefined if none is made in time
+ * @returns the connection, as a byte stream; undefined if none is made in time, or
+ * its proof fails
  * @throws {TlsError} `wrong-client-certificate` if the peer does not trust this one
  * @throws {unknown} the reason of the signal
  */
@@ -228,6 +229,7 @@ interface ProvedStream {
   readonly rest: Uint8Array;
 }
 
+/** Makes a connection and the proof on it, all within the time of the attempt. */
 async function dialWith<T>(
   options: DirectOptions,
   protocol: string,
@@ -266,12 +268,17 @@ async function dialWith<T>(
     isOver = true;
     options.signal.throwIfAborted();
     if (conn === undefined) return undefined;
+    const proving = proveOn(conn, identity, fingerprint, use);
     try {
-      return await proveOn(conn, identity, fingerprint, options.signal, use);
+      return await orAborted(proving, limited.signal);
     } catch (error) {
+      // It also ends what still waits.
       closeConn(conn);
       options.signal.throwIfAborted();
-      throw handshakeError(error, true);
+      // Only the peer itself can refuse, and would do so on any other way. Whatever
+      // else fails here must not keep the peers from meeting on the relayed way.
+      if (error instanceof TlsError) throw error;
+      return undefined;
     }
   } finally {
     isOver = true;
@@ -285,19 +292,12 @@ async function proveOn<T>(
   conn: QuicConnLike,
   identity: Identity,
   fingerprint: string,
-  signal: AbortSignal,
   use: (conn: QuicConnLike, proved: ProvedStream) => T | Promise<T>,
 ): Promise<T> {
-  const onAbort = () => closeConn(conn);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    const stream = duplexTransport(await conn.createBidirectionalStream());
-    const messages = new Messages(stream);
-    await prove(messages, identity, fingerprint);
-    return await use(conn, { stream, rest: messages.rest });
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+  const stream = duplexTransport(await conn.createBidirectionalStream());
+  const messages = new Messages(stream);
+  await prove(messages, identity, fingerprint);
+  return await use(conn, { stream, rest: messages.rest });
 }
 
 /** The first stream of a connection, on which the dialing peer proves its key. */

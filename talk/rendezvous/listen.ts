@@ -1,4 +1,3 @@
-import { toHex } from "../../hex.ts";
 import {
   type Accepted,
   type HandshakeLimit,
@@ -19,22 +18,14 @@ import {
 } from "../../mux/internal_deno.ts";
 import { type Call, type Responder, Router } from "../../rpc/internal.ts";
 import { timeLimit } from "../../time_limit.ts";
-import { dial } from "../dial.ts";
-import { TalkError } from "../errors.ts";
-import type { Peer } from "../peer.ts";
-import type { ReconnectingPeer } from "../reconnect/types.ts";
 import {
   DirectStream,
-  localPlaces,
   ownSocket,
   PeerConnection,
   proofStream,
   punch,
-  socketFor,
 } from "./direct.ts";
-import { meetingError } from "./errors.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
-import { knownAs } from "./known_as.ts";
 import { MovableSessions } from "./moving.ts";
 import {
   parsePeerAddress,
@@ -42,6 +33,7 @@ import {
   peerAddress,
 } from "./peer_address.ts";
 import { demandProof, Messages } from "./proof.ts";
+import { OwnRegistration } from "./registration.ts";
 import { channelTransport, RelayedTransport, relayGuard } from "./relayed.ts";
 import { MOVE_PROTOCOL, PEER_PROTOCOL, placesFrom, SELECTORS } from "./wire.ts";
 
@@ -78,7 +70,6 @@ export async function listenAsPeer(
 /** Accepts the peers that dial a name. */
 class PeerListener implements TransportListener {
   readonly addr: string;
-  readonly #address: PeerAddress;
   readonly #options: SchemeListenTerms;
   readonly #handshake: HandshakeLimit;
   readonly #identity: Identity;
@@ -92,9 +83,7 @@ class PeerListener implements TransportListener {
   readonly #stop = new AbortController();
   /** Resolves when the socket is closed. */
   readonly #released = Promise.withResolvers<void>();
-  #rendezvous: ReconnectingPeer | undefined;
-  /** Ends the registration of the name. */
-  #unregister: (() => void) | undefined;
+  readonly #registration: OwnRegistration;
   /** For each peer that a way is being opened for, what cancels its time limit. */
   readonly #punches = new Set<() => void>();
   /** Connections that have not ended, and the handshakes of relayed ones. */
@@ -108,7 +97,6 @@ class PeerListener implements TransportListener {
   ) {
     const { tls, endpoint } = options;
     const identity = this.#identity = loadIdentity(tls);
-    this.#address = address;
     this.#options = options;
     this.#handshake = handshake;
     const { fingerprint } = identity;
@@ -125,6 +113,14 @@ class PeerListener implements TransportListener {
     this.#guard = relayGuard(tls!, handshake);
     this.#own = endpoint === undefined ? ownSocket() : undefined;
     const socket = this.#socket = endpoint ?? this.#own;
+    this.#registration = new OwnRegistration({
+      address,
+      identity,
+      rendezvous: options.rendezvous,
+      socket,
+      handler: this.#calls(),
+      onUnreachable: options.onUnreachable,
+    });
     if (socket === undefined) return;
     try {
       this.#direct = listenQuic(
@@ -146,55 +142,14 @@ class PeerListener implements TransportListener {
     }
   }
 
-  /** Registers the name, now and each time the connection was lost. */
+  /** Registers the name. */
   async start(): Promise<void> {
-    const router = new Router();
-    router.handle(
-      SELECTORS.punch,
-      (call, respond) => this.#punch(call, respond),
-    );
-    router.handle(
-      SELECTORS.stream,
-      (call, respond) => this.#stream(call, respond),
-    );
-    const { rendezvous: how = {} } = this.#options;
-    const first = new AbortController();
-    let isFirst = true;
-    let failure: unknown;
     try {
-      this.#rendezvous = await dial(this.#address.rendezvous, {
-        tls: how.tls,
-        headers: how.headers,
-        endpoint: socketFor(this.#address.rendezvous, this.#socket),
-        handler: router,
-        onError() {},
-        reconnect: {
-          onConnect: async (peer) => {
-            try {
-              await this.#register(peer);
-              isFirst = false;
-            } catch (error) {
-              failure = meetingError(error);
-              const { message } = failure as Error;
-              throw new TalkError("listen-failed", message, {
-                cause: failure,
-                permanent: isFirst,
-              });
-            }
-          },
-          onState(state) {
-            // The first connection is not retried.
-            if (!isFirst || state.name !== "waiting") return;
-            failure ??= state.error;
-            queueMicrotask(() => first.abort(failure));
-          },
-        },
-        signal: first.signal,
-      });
+      await this.#registration.start();
     } catch (error) {
       this.close();
       await this.#released.promise;
-      throw failure ?? error;
+      throw error;
     }
     void this.#accept();
   }
@@ -213,35 +168,23 @@ class PeerListener implements TransportListener {
     for (const cancel of this.#punches) cancel();
     this.#direct?.close();
     this.#guard.close();
-    this.#unregister?.();
+    this.#registration.giveUp();
     this.#pending.discard();
     this.#closeIfUnused();
   }
 
-  async #register(peer: Peer): Promise<void> {
-    const { name } = this.#address;
-    const { tls } = this.#options.rendezvous ?? {};
-    const rendezvous = knownAs(this.#address.rendezvous, tls);
-    const nonce = String(await peer.call(SELECTORS.challenge));
-    const { certificate } = this.#identity;
-    const signature = this.#identity.prove({
-      purpose: "register",
-      subject: `${name}@${rendezvous}`,
-      nonce,
-    });
-    const response = await peer.request(SELECTORS.register, [{
-      name,
-      rendezvous,
-      certificate: toHex(certificate),
-      signature: toHex(signature),
-      local: localPlaces(this.#socket),
-    }]);
-    this.#unregister = () => void response.close();
-    if (this.#closed) return this.#unregister();
-    // If the rendezvous gives up the name, this side asks for it again.
-    void response.channel?.closed.catch(() => {}).then(() => {
-      if (!this.#closed) void peer.close();
-    });
+  /** Answers the calls of the rendezvous. */
+  #calls(): Router {
+    const router = new Router();
+    router.handle(
+      SELECTORS.punch,
+      (call, respond) => this.#punch(call, respond),
+    );
+    router.handle(
+      SELECTORS.stream,
+      (call, respond) => this.#stream(call, respond),
+    );
+    return router;
   }
 
   /** Passes direct connections on. */
@@ -372,8 +315,7 @@ class PeerListener implements TransportListener {
   /** Closes the session and the socket, unless connections still need them. */
   #closeIfUnused(): void {
     if (!this.#closed || this.#open > 0) return;
-    const closing = this.#rendezvous?.close() ?? Promise.resolve();
-    void closing.finally(async () => {
+    void this.#registration.close().finally(async () => {
       this.#own?.close();
       // Deno finishes what used the socket only when its event loop turns.
       await nextTurn();

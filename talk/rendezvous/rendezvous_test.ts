@@ -21,6 +21,7 @@ import {
   type RendezvousErrorCode,
   rendezvousService,
 } from "@qtalk/qtalk/rendezvous";
+import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import {
   assert,
   assertEquals,
@@ -33,14 +34,18 @@ import {
   makeIdentity,
   type TestIdentity,
 } from "../../tests/support/identities.ts";
-import { loopbackCertificate } from "../../tests/support/quic.ts";
+import { loopbackCertificate, runtimeQuic } from "../../tests/support/quic.ts";
 import { until } from "../../tests/support/within.ts";
 import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
+import { hashOf, type QuicConnLike } from "../../mux/internal_deno.ts";
+import type { QuicIncomingLike } from "../../mux/quic/types.ts";
+import { proofStream } from "./direct.ts";
 import { loadIdentity, readCertificate } from "./identity.ts";
 import { parsePeerAddress } from "./peer_address.ts";
 import { dialPeer } from "./dial.ts";
+import { demandProof, Messages } from "./proof.ts";
 import { Service } from "./service.ts";
-import { SELECTORS } from "./wire.ts";
+import { MOVE_PROTOCOL, PEER_PROTOCOL, type Place, SELECTORS } from "./wire.ts";
 
 const ann = await makeIdentity("ann");
 const bob = await makeIdentity("bob");
@@ -97,6 +102,94 @@ function call(
 }
 
 const relayed = { ...trust, directTimeout: 0 };
+
+/** The place of a socket on loopback. */
+function placeAt(port: number): Place {
+  return { hostname: "127.0.0.1", port };
+}
+
+/**
+ * A rendezvous that leads everyone to the peer that has registered last, whatever its
+ * key is.
+ *
+ * @param place where it says that the peer is. Default: where it is
+ */
+function deceiver(place?: Place): Router {
+  const service = rendezvousService();
+  let impostor: Caller | undefined;
+  let seen = place;
+  const router = new Router();
+  router.handle(SELECTORS.challenge, service);
+  router.handle(SELECTORS.register, (call, respond) => {
+    impostor = call.caller;
+    const [, port] = /:(\d+)$/.exec(call.peer.remoteAddr)!;
+    seen ??= placeAt(Number(port));
+    return service.respond(call, respond);
+  });
+  router.handle(SELECTORS.meet, async (call, respond) => {
+    await call.receive();
+    await respond.return({ seen, local: [] });
+  });
+  router.handle(SELECTORS.relay, async (call, respond) => {
+    await call.receive();
+    const far = await impostor!.request(SELECTORS.stream, []);
+    const near = await respond.continue();
+    await Promise.allSettled([
+      near.readable.pipeTo(far.channel!.writable),
+      far.channel!.readable.pipeTo(near.writable),
+    ]);
+  });
+  return router;
+}
+
+/** A rendezvous that says of every peer that it is at a place. */
+function misplacing(place: Place, service = rendezvousService()): Router {
+  const router = new Router();
+  router.handle("/", service);
+  router.handle(SELECTORS.meet, async (call, respond) => {
+    await call.receive();
+    await respond.return({ seen: place, local: [] });
+  });
+  return router;
+}
+
+/** What something with the certificate of Bob can do wrong on a connection. */
+const FAULTS: Record<string, (conn: QuicConnLike) => unknown> = {
+  "it says nothing": () => {},
+  "it closes the connection": async (conn) => {
+    await proofStream(conn);
+    conn.close();
+  },
+  "it sends what is no nonce": async (conn) => {
+    const stream = await proofStream(conn);
+    await stream.write(new Uint8Array(4).fill(0xff));
+  },
+  "it does not end the stream of the proof": async (conn) => {
+    const messages = new Messages(await proofStream(conn));
+    await demandProof(messages, bob.fingerprint, undefined);
+  },
+};
+
+/** Listens with the certificate of Bob; where that is. */
+function broken(t: Harness, fault: string): Place {
+  const { QuicEndpoint } = runtimeQuic();
+  const endpoint = new QuicEndpoint({ hostname: "127.0.0.1", port: 0 });
+  const listener = endpoint.listen({
+    cert: bob.cert,
+    key: bob.key,
+    alpnProtocols: [PEER_PROTOCOL, MOVE_PROTOCOL],
+  });
+  const meetOne = async (incoming: QuicIncomingLike) => {
+    await FAULTS[fault]!(await incoming.accept());
+  };
+  const meetAll = async () => {
+    for (;;) meetOne(await listener.incoming()).catch(() => {});
+  };
+  // It ends with its socket.
+  meetAll().catch(() => {});
+  t.defer(() => endpoint.close());
+  return placeAt(endpoint.addr.port);
+}
 
 async function refused(
   attempt: Promise<unknown>,
@@ -166,33 +259,8 @@ for (const way of ["direct", "relayed"] as const) {
   });
 
   test(`peer: a rendezvous that answers with another peer is found out (${way})`, async (t) => {
-    // It has the names of both, and tells everyone of Mallory.
-    const service = rendezvousService();
-    let impostor: Caller | undefined;
-    let place: unknown;
-    const router = new Router();
-    router.handle(SELECTORS.challenge, service);
-    router.handle(SELECTORS.register, (call, respond) => {
-      impostor = call.caller;
-      const [, port] = /:(\d+)$/.exec(call.peer.remoteAddr)!;
-      place = { hostname: "127.0.0.1", port: Number(port) };
-      return service.respond(call, respond);
-    });
-    router.handle(SELECTORS.meet, async (call, respond) => {
-      await call.receive();
-      await respond.return({ seen: place, local: [] });
-    });
-    router.handle(SELECTORS.relay, async (call, respond) => {
-      await call.receive();
-      const far = await impostor!.request(SELECTORS.stream, []);
-      const near = await respond.continue();
-      await Promise.allSettled([
-        near.readable.pipeTo(far.channel!.writable),
-        far.channel!.readable.pipeTo(near.writable),
-      ]);
-    });
     const calls: string[] = [];
-    const address = await serve(t, await meet(t, router), mallory, {
+    const address = await serve(t, await meet(t, deceiver()), mallory, {
       handler: (call, respond) => {
         calls.push(call.selector);
         return respond.return();
@@ -211,6 +279,94 @@ for (const way of ["direct", "relayed"] as const) {
     assertEquals(calls, []);
   });
 }
+
+for (const fault of Object.keys(FAULTS)) {
+  test(`peer: a direct connection that fails in its proof is given up for a relayed one (${fault})`, async (t) => {
+    const stalls = /nothing|not end/.test(fault);
+    const router = misplacing(broken(t, fault));
+    const address = await serve(t, await meet(t, router));
+    const peer = t.watch(
+      await call(address, {
+        // What fails at once does not take all of this time.
+        rendezvous: { ...trust, directTimeout: stalls ? 500 : 3_600_000 },
+      }),
+    );
+    assertEquals(await peer.call("add", [1, 2]), 3);
+    assertEquals(peer.way, "relayed");
+  });
+}
+
+test("peer: after a direct attempt has failed, the relay has to lead to the same key", async (t) => {
+  const router = deceiver(broken(t, "it closes the connection"));
+  const calls: string[] = [];
+  const address = await serve(t, await meet(t, router), mallory, {
+    handler: (call, respond) => {
+      calls.push(call.selector);
+      return respond.return();
+    },
+  });
+  const toBob = address.replace(/#.*/, `#${bob.fingerprint}`);
+  await distrusted(call(toBob), "wrong-fingerprint");
+  assertEquals(calls, []);
+});
+
+test("peer: without a relay, a direct connection that fails in its proof is an error", async (t) => {
+  const router = misplacing(broken(t, "it sends what is no nonce"));
+  const address = await serve(t, await meet(t, router));
+  const rendezvous = { ...trust, relay: false };
+  await refused(call(address, { rendezvous }), "no-direct-way");
+});
+
+test("peer: a direct connection that stalls in its proof does not stop a session from moving later", async (t) => {
+  const service = rendezvousService();
+  const place = broken(t, "it says nothing");
+  let meetings = 0;
+  const router = misplacing(place, service);
+  const misleading = new Router();
+  misleading.handle("/", router);
+  misleading.handle(SELECTORS.meet, (call, respond) =>
+    // The session begins on the relayed way, and its first move stalls.
+    (++meetings > 2 ? service : router).respond(call, respond));
+  const address = await serve(t, await meet(t, misleading));
+  const transport = await dialPeer(
+    address.slice("peer:".length),
+    new AbortController().signal,
+    { tls: ann, rendezvous: { ...trust, directTimeout: 1_000 } },
+    new Array(20).fill(0),
+  );
+  const peer = t.watch(new Peer(sessionOver(transport), { onError() {} }));
+  await until(() => (transport as PeerTransport).way === "direct");
+  assertEquals(await peer.call("add", [1, 2]), 3);
+  assert(meetings > 2, `${meetings} meetings`);
+});
+
+test("peer: a dialing peer that stalls in its proof is closed, and others are served", async (t) => {
+  const runtime = runtimeQuic();
+  const [endpoint, dialing] = [1, 2].map(() => {
+    const socket = new runtime.QuicEndpoint({ hostname: "127.0.0.1", port: 0 });
+    t.defer(() => socket.close());
+    return socket;
+  });
+  const late = Promise.withResolvers<unknown>();
+  const address = await serve(t, await meet(t), bob, {
+    endpoint: endpoint!,
+    handshakeTimeout: 1_000,
+    onError: late.resolve,
+  });
+  for (const protocol of [PEER_PROTOCOL, MOVE_PROTOCOL]) {
+    const conn = await runtime.connectQuic({
+      ...placeAt(endpoint!.addr.port),
+      endpoint: dialing!,
+      serverCertificateHashes: [hashOf(bob.fingerprint)],
+      alpnProtocols: [protocol],
+    });
+    const peer = t.watch(await call(address));
+    assertEquals(await peer.call("add", [1, 2]), 3);
+    await conn.closed;
+  }
+  const error = await late.promise;
+  assertEquals((error as TalkError).code, "timeout");
+});
 
 test("peer: a stranger cannot register a name that is held, nor be taken for its owner", async (t) => {
   const rendezvous = await meet(t);
@@ -584,6 +740,94 @@ test("peer: it registers again when its session with the rendezvous was lost", a
   assertEquals(await peer.call("add", [1, 2]), 3);
   assertEquals((await peer.connected()).way, "direct");
   await peer.close();
+});
+
+test("peer: a listener learns once why its name is refused, and has it again when that has ended", async (t) => {
+  const service = rendezvousService();
+  let refusal: string | undefined;
+  let attempts = 0;
+  const router = new Router();
+  router.handle("/", service);
+  router.handle(SELECTORS.register, (call, respond) => {
+    attempts++;
+    return refusal === undefined
+      ? service.respond(call, respond)
+      : respond.return(new CallError("not now", { code: refusal }));
+  });
+  const sessions: Peer[] = [];
+  const listener = await listen("quic://127.0.0.1:0", {
+    tls: { cert, key },
+    handler: router,
+    onPeer: (peer) => void sessions.push(peer),
+    onError() {},
+  });
+  t.defer(() => listener.close());
+  const errors: TalkError[] = [];
+  const address = await serve(t, listener.addr, bob, {
+    onError: (error) => errors.push(error as TalkError),
+  });
+  const reported = () =>
+    errors.map(({ code, cause, permanent }) => [
+      code,
+      (cause as RendezvousError).code,
+      permanent,
+    ]);
+  refusal = "name-taken";
+  await sessions[0]!.close();
+  await until(() => attempts >= 3);
+  const taken = ["listen-failed", "name-taken", false];
+  assertEquals(reported(), [taken]);
+  // Another reason is reported as well.
+  refusal = "limit-exceeded";
+  await until(() => errors.length === 2);
+  assertEquals(reported()[1], ["listen-failed", "limit-exceeded", false]);
+  refusal = undefined;
+  await until(() => service.stats.names === 1);
+  const peer = t.watch(await call(address));
+  assertEquals(await peer.call("add", [1, 2]), 3);
+  // It is news when the name is lost again.
+  refusal = "name-taken";
+  await peer.close();
+  await Promise.all(sessions.map((session) => session.close()));
+  await until(() => errors.length === 3);
+  assertEquals(reported()[2], taken);
+});
+
+test("peer: a listener goes on trying when its rendezvous refuses the connection", async (t) => {
+  const service = rendezvousService();
+  let isAllowed = true;
+  let refusals = 0;
+  const sessions: Peer[] = [];
+  const site = serveWebSocket({
+    handler: service,
+    onPeer: (peer) => void sessions.push(peer),
+    authenticate: () => {
+      if (!isAllowed) refusals++;
+      return isAllowed;
+    },
+  });
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    site,
+  );
+  t.defer(async () => {
+    await site.listener.close();
+    await server.shutdown();
+  });
+  const errors: TalkError[] = [];
+  await serve(t, `ws://127.0.0.1:${server.addr.port}`, bob, {
+    rendezvous: {},
+    onError: (error) => errors.push(error as TalkError),
+  });
+  isAllowed = false;
+  await sessions[0]!.close();
+  // Dialing gives up after such an error, which is permanent.
+  await until(() => refusals >= 3);
+  assertEquals(errors.length, 1);
+  const [{ code, cause }] = errors as [TalkError];
+  assertEquals([code, (cause as TalkError).permanent], ["listen-failed", true]);
+  isAllowed = true;
+  await until(() => service.stats.names === 1);
 });
 
 test("rendezvousService: names, relays and relayed bytes are limited", async (t) => {

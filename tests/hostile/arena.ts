@@ -16,8 +16,11 @@ import { count } from "./verdict.ts";
 const WARM_UP = 300;
 /** Milliseconds of calls at least, for an attack that has that long. */
 const LEAST = 1_000;
-/** How often, and at what interval, to check for memory to be released. */
-const LEAVE_LOOKS = 10, LEAVE_INTERVAL = 200;
+/**
+ * How often, and at what interval, to check for memory to be released: for longer
+ * than the 10 s in which a handler may read what a caller that has left has sent.
+ */
+const LEAVE_LOOKS = 60, LEAVE_INTERVAL = 200;
 /** Milliseconds within which a process has to start. */
 const START_LIMIT = 20_000;
 /** Milliseconds beyond its patience that a report may take. */

@@ -1,0 +1,163 @@
+import { toHex } from "../../hex.ts";
+import type {
+  QuicEndpointLike,
+  SchemeListenTerms,
+} from "../../mux/internal.ts";
+import type { Handler } from "../../rpc/internal.ts";
+import { dial, wait } from "../dial.ts";
+import type { Peer } from "../peer.ts";
+import { Backoff } from "../reconnect/backoff.ts";
+import { localPlaces, socketFor } from "./direct.ts";
+import { meetingError } from "./errors.ts";
+import type { Identity } from "./identity.ts";
+import { knownAs } from "./known_as.ts";
+import type { PeerAddress } from "./peer_address.ts";
+import { SELECTORS } from "./wire.ts";
+
+/** Milliseconds that the rendezvous has for each answer. */
+const ANSWER_TIME = 30_000;
+
+/** What is registered, and where. */
+export interface RegistrationTerms {
+  /** The name, and the address of the rendezvous. */
+  readonly address: PeerAddress;
+  /** The key that the name belongs to. */
+  readonly identity: Identity;
+  /** How to reach the rendezvous. */
+  readonly rendezvous: SchemeListenTerms["rendezvous"];
+  /** The socket of this side, if there can be one. */
+  readonly socket: QuicEndpointLike | undefined;
+  /** Answers the calls of the rendezvous. */
+  readonly handler: Handler;
+  /** See {@linkcode SchemeListenTerms.onUnreachable}. */
+  readonly onUnreachable: SchemeListenTerms["onUnreachable"];
+}
+
+/**
+ * The name of a listening peer at its rendezvous. It is registered again whenever it
+ * is lost, in as many attempts as that takes: what refuses it now, such as another
+ * peer that has the name, may be gone later.
+ */
+export class OwnRegistration {
+  readonly #terms: RegistrationTerms;
+  readonly #backoff = new Backoff({}, Math.random);
+  /** Gives the name up: it is registered by a call that goes on until then. */
+  readonly #stop = new AbortController();
+  /** The latest session with the rendezvous. */
+  #session: Peer | undefined;
+  /** Resolves when nothing registers the name again. */
+  #kept: Promise<void> | undefined;
+  /** The kind of the error that was reported last, until the name is registered. */
+  #reported: string | undefined;
+
+  /** Registers nothing yet. */
+  constructor(terms: RegistrationTerms) {
+    this.#terms = terms;
+  }
+
+  /**
+   * Registers the name.
+   *
+   * @throws {RendezvousError} if the rendezvous refuses
+   * @throws {TalkError} if the rendezvous cannot be dialed
+   */
+  async start(): Promise<void> {
+    await this.#register();
+    this.#kept = this.#keep();
+  }
+
+  /**
+   * Gives the name up. The session with the rendezvous stays open, for the connections
+   * that it relays.
+   */
+  giveUp(): void {
+    this.#stop.abort();
+  }
+
+  /** Closes the session with the rendezvous. */
+  async close(): Promise<void> {
+    this.giveUp();
+    await this.#session?.close();
+    await this.#kept;
+  }
+
+  /** Registers the name again whenever it is lost. */
+  async #keep(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const since = performance.now();
+      await this.#session!.closed.catch(() => {});
+      this.#backoff.connectionLasted(performance.now() - since);
+      await this.#registerAgain();
+    }
+  }
+
+  /** Tries until the name is registered. */
+  async #registerAgain(): Promise<void> {
+    const { signal } = this.#stop;
+    for (;;) {
+      await wait(this.#backoff.next(), signal);
+      if (signal.aborted) return;
+      try {
+        await this.#register();
+        this.#reported = undefined;
+        return;
+      } catch (error) {
+        if (!signal.aborted) this.#report(error);
+      }
+    }
+  }
+
+  /** Connects to the rendezvous, and registers the name. */
+  async #register(): Promise<void> {
+    const { address, rendezvous, socket, handler } = this.#terms;
+    const session = this.#session = await dial(address.rendezvous, {
+      tls: rendezvous?.tls,
+      headers: rendezvous?.headers,
+      endpoint: socketFor(address.rendezvous, socket),
+      handler,
+      signal: this.#stop.signal,
+      onError() {},
+    });
+    try {
+      await this.#prove(session);
+    } catch (error) {
+      await session.close();
+      throw meetingError(error);
+    }
+  }
+
+  /** Registers the name on a session. */
+  async #prove(session: Peer): Promise<void> {
+    const { address, identity, rendezvous, socket } = this.#terms;
+    const limits = { signal: this.#stop.signal, timeout: ANSWER_TIME };
+    const known = knownAs(address.rendezvous, rendezvous?.tls);
+    const nonce = await session.call(SELECTORS.challenge, undefined, limits);
+    const { name } = address;
+    const signature = identity.prove({
+      purpose: "register",
+      subject: `${name}@${known}`,
+      nonce: String(nonce),
+    });
+    const response = await session.request(SELECTORS.register, [{
+      name,
+      rendezvous: known,
+      certificate: toHex(identity.certificate),
+      signature: toHex(signature),
+      local: localPlaces(socket),
+    }], limits);
+    // If the rendezvous gives up the name, this side asks for it again.
+    void response.channel?.closed.catch(() => {}).then(() => {
+      if (!this.#stop.signal.aborted) void session.close();
+    });
+  }
+
+  /** Reports why the name is not registered: once as long as that is the reason. */
+  #report(error: unknown): void {
+    const { code, permanent } = (error ?? {}) as Record<string, unknown>;
+    const kind = `${code} ${permanent}`;
+    if (kind === this.#reported) return;
+    this.#reported = kind;
+    this.#terms.onUnreachable?.(error);
+  }
+}
