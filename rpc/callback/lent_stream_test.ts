@@ -178,12 +178,14 @@ test("streams: values arrive as values, anywhere among arguments and results, in
 test("streams: bytes and other values can be mixed in a stream, in every codec", async (t) => {
   const [a, b] = bytesOf("a", "b") as [Uint8Array, Uint8Array];
   const mixed = [1, a, new Uint8Array(0), b, { c: 2 }, "text", a];
-  // Empty pieces are left out.
-  const expected = [1, a, b, { c: 2 }, "text", a];
   async function* values() {
     yield* mixed;
   }
   for (const codec of CODECS) {
+    // Empty pieces are left out where bytes are no values of the codec.
+    const expected = codec.name === "JSON"
+      ? [1, a, b, { c: 2 }, "text", a]
+      : mixed;
     const [client] = t.pair({ codec }, {
       codec,
       handler: handlerFrom({
