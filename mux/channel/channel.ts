@@ -13,7 +13,7 @@ import {
 import { type BlockPool, ReceiveBuffer } from "./receive_buffer.ts";
 import { ChannelStreams } from "./channel_streams.ts";
 import { MuxError } from "../errors.ts";
-import { type FrameSender, PART_OF_VALUE } from "../wire/frame_sender.ts";
+import type { FrameSender } from "../wire/frame_sender.ts";
 import { LONE_QUANTUM, SEND_QUANTUM } from "../wire/frame.ts";
 import type { CreditSource, DataSource } from "../wire/frame_source.ts";
 import { Queue } from "../../queue.ts";
@@ -50,8 +50,6 @@ export interface OpenCallbacks {
 /** Bytes passed to `send()` that wait for credit or for other channels. */
 interface PendingWrite {
   bytes: Uint8Array;
-  /** Whether a part of them has been sent: `bytes` is the rest. */
-  isBegun: boolean;
   resolve(): void;
   reject(reason: unknown): void;
 }
@@ -323,16 +321,11 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     if (this.#sendState.name !== "open") throw this.#sendError();
     if (bytes.length === 0) return;
     if (this.#roomNow(bytes.length) === bytes.length) {
-      this.#sendData(bytes, 0);
+      this.#sendData(bytes);
       return;
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    (this.#pendingWrites ??= new Queue()).push({
-      bytes,
-      isBegun: false,
-      resolve,
-      reject,
-    });
+    (this.#pendingWrites ??= new Queue()).push({ bytes, resolve, reject });
     this.#scheduleData();
     return promise;
   }
@@ -354,7 +347,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       ? this.#frameSize(bytes.length)
       : this.#roomNow(bytes.length);
     if (size === 0) return 0;
-    this.#sendData(view(bytes, 0, size), 0);
+    this.#sendData(view(bytes, 0, size));
     this.#pulled = false;
     return size;
   }
@@ -441,11 +434,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       : SEND_QUANTUM;
     const size = this.#frameSize(first.bytes.length, quantum);
     if (size === 0) return this.#dataScheduled = false;
-    const isPart = first.isBegun || size < first.bytes.length;
-    this.#sendData(view(first.bytes, 0, size), isPart ? PART_OF_VALUE : 0);
+    this.#sendData(view(first.bytes, 0, size));
     if (size < first.bytes.length) {
       first.bytes = view(first.bytes, size, first.bytes.length);
-      first.isBegun = true;
     } else {
       this.#dropWrite(pending.shift()!).resolve();
     }
@@ -666,17 +657,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       : 0;
   }
 
-  /**
-   * Sends DATA.
-   *
-   * @param value what it is if it belongs to a value: all of it, or a part
-   */
-  #sendData(bytes: Uint8Array, value: 0 | typeof PART_OF_VALUE): void {
+  #sendData(bytes: Uint8Array): void {
     this.#carried = true;
     this.#sendWindow.take(bytes.length);
     // A value has a frame of its own: qtalk-js reads each with a single read.
     const shareable = this.#streams === undefined
-      ? value
+      ? 0
       : this.#remoteMaxPacketSize;
     this.#host.queue.data(this.remoteId, bytes, shareable);
   }

@@ -225,22 +225,6 @@ scripted(
 );
 
 scripted(
-  "QmuxChannel: the small end of a large value is no small value",
-  async (script) => {
-    const { channel } = await opened(script);
-    const whole = 532_480;
-    for (let i = 0; i < 3; i++) {
-      await channel.send(new Uint8Array(2 * whole + 100));
-    }
-    const sizes = (await script.said()).map((frame) =>
-      frame.type === "data" ? frame.payload.length : frame.type
-    );
-    const value = [whole, whole, 100];
-    assertEquals(sizes, [...value, ...value, ...value]);
-  },
-);
-
-scripted(
   "QmuxChannel: large values of two channels leave in turns of 65 KiB",
   async (script) => {
     const { channel } = await opened(script);

@@ -302,8 +302,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   data(recipientId: number, payload: Uint8Array, shareable = 0): void {
     if (this.#state === "stopped") return;
     const isSmall = payload.length < LARGE_DATA;
-    // A whole value: transfers and large values have small pieces, too, where a
-    // read, a window or the value ends.
+    // A value: transfers have small pieces, too, where a read or a window ends.
     if (isSmall && shareable === 0) {
       this.#besideSmall = BESIDE_WRITES;
       this.#values++;
@@ -314,7 +313,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
       const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
       writeData(this.#buffer, at, recipientId, payload);
       this.#dataAt = at;
-      this.#dataEnd = this.#besideSmall > 0 || isSmall || shareable <= 0
+      this.#dataEnd = this.#besideSmall > 0 || isSmall || shareable === 0
         ? -1
         : this.#length;
     }

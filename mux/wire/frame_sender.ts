@@ -1,8 +1,5 @@
 import type { CreditSource, DataSource } from "./frame_source.ts";
 
-/** For {@linkcode FrameSender.data}: one of several frames that a value needs. */
-export const PART_OF_VALUE = -1;
-
 /** A channel, to what sends its frames. */
 export type FrameSource = DataSource & CreditSource;
 
@@ -40,8 +37,7 @@ export interface FrameSender {
    * Queues DATA; `payload` is copied.
    *
    * @param shareable the size, in bytes, up to which a frame may carry it together
-   * with earlier DATA of the channel. If it needs a frame of its own, 0 for a whole
-   * value, and {@linkcode PART_OF_VALUE}, which is not small, for a part of one
+   * with earlier DATA of the channel; 0 if it needs a frame of its own
    */
   data(recipientId: number, payload: Uint8Array, shareable: number): void;
   /** Queues EOF. */
