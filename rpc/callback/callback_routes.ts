@@ -1,5 +1,5 @@
 import type { Handler } from "../types.ts";
-import { RELEASE_SELECTOR } from "../wire/selector.ts";
+import { callbackIdIn } from "../wire/selector.ts";
 import { isPrefix, kindOf, prefixOf } from "./pointers.ts";
 import { IdFinder } from "./received_pointers.ts";
 
@@ -196,10 +196,7 @@ export class CallbackRoutes {
   /** The handler for a selector that calls or releases such a function. */
   match(selector: string): Handler | undefined {
     if (this.#byPrefix.size === 0) return undefined;
-    const id = selector.startsWith(RELEASE_SELECTOR)
-      ? selector.slice(RELEASE_SELECTOR.length)
-      : selector.slice(1);
-    const prefix = prefixOf(id);
+    const prefix = prefixOf(callbackIdIn(selector));
     return prefix === undefined
       ? undefined
       : this.#byPrefix.get(prefix)?.handler;

@@ -24,7 +24,7 @@ import {
 import type { MemoryKind } from "../../mux/internal.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
 import { isServerCall } from "../handler/invoke.ts";
-import { RELEASE_SELECTOR } from "../wire/selector.ts";
+import { callbackIdIn, RELEASE_SELECTOR } from "../wire/selector.ts";
 import { type Keeper, keeperOf, type KeeperTable } from "./kept_callback.ts";
 import type { ServerCall } from "../server/server_call.ts";
 
@@ -418,13 +418,11 @@ export class CallbackTable implements KeeperTable {
    * any other selector.
    */
   match(selector: string): Handler | undefined {
-    const id = selector.slice(1);
-    if (this.#isOwnId(id)) return this.#entries.get(id)?.handler ?? released;
-    if (!selector.startsWith(RELEASE_SELECTOR)) return undefined;
-    const releasedId = selector.slice(RELEASE_SELECTOR.length);
-    return this.#isOwnId(releasedId)
-      ? async (call) => this.#releasedByPeer(releasedId, await call.receive())
-      : undefined;
+    const id = callbackIdIn(selector);
+    if (!this.#isOwnId(id)) return undefined;
+    return selector.startsWith(RELEASE_SELECTOR)
+      ? async (call) => this.#releasedByPeer(id, await call.receive())
+      : this.#entries.get(id)?.handler ?? released;
   }
 
   /** Whether this table has made an ID, even if its function was released. */

@@ -7,7 +7,7 @@ import {
 import { prefixOf } from "../callback/pointers.ts";
 import type { ServerCall } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
-import { RELEASE_SELECTOR } from "../wire/selector.ts";
+import { callbackIdIn, RELEASE_SELECTOR } from "../wire/selector.ts";
 
 /**
  * What counts a call that releases, or uses up, what its caller was lent. That is
@@ -17,16 +17,15 @@ import { RELEASE_SELECTOR } from "../wire/selector.ts";
 export function countedUse(
   { selector, channel, request, session }: ServerCall,
 ): () => void {
+  const id = callbackIdIn(selector);
   if (!selector.startsWith(RELEASE_SELECTOR)) {
-    const id = selector.slice(1);
     return () => session?.routes?.loansOf(id)?.used(id);
   }
-  const id = selector.slice(RELEASE_SELECTOR.length);
   const bytes = channel.peek() ?? new Uint8Array(0);
   let given = Infinity;
   try {
     const count = request.context.codec.decode(bytes.subarray(PREFIX_SIZE));
-    // As its owner understands it.
+    // Its owner takes anything but a safe integer for 1, and at least 1.
     given = Number.isSafeInteger(count) ? Math.max(count as number, 1) : 1;
   } catch {
     // Its argument is still to come, and the caller holds nothing of it.
@@ -36,10 +35,7 @@ export function countedUse(
 
 /** Whether a selector calls or releases a function of an extended peer. */
 export function isOfCallback(selector: string): boolean {
-  const id = selector.startsWith(RELEASE_SELECTOR)
-    ? selector.slice(RELEASE_SELECTOR.length)
-    : selector.slice(1);
-  return prefixOf(id) !== undefined;
+  return prefixOf(callbackIdIn(selector)) !== undefined;
 }
 
 /**

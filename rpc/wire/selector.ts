@@ -4,6 +4,13 @@ export const PING_SELECTOR = "/_qtalk/ping";
 /** The selector that releases a callback, without the callback's ID at its end. */
 export const RELEASE_SELECTOR = "/_qtalk/release/";
 
+/** The ID in a selector that calls or releases a callback; any text in another one. */
+export function callbackIdIn(selector: string): string {
+  return selector.startsWith(RELEASE_SELECTOR)
+    ? selector.slice(RELEASE_SELECTOR.length)
+    : selector.slice(1);
+}
+
 /** What the selectors begin with that peers of this package have for themselves. */
 export const RESERVED_PREFIX = "/_qtalk/";
 
