@@ -276,6 +276,21 @@ test("ResumableTransport: an acknowledgement of what was not sent ends the sessi
   await Promise.all([dialer.close(), listener.close()]);
 });
 
+/** A session over one connection, whose other end a test plays. */
+function sessionOver(line: Transport): ResumableTransport {
+  return new ResumableTransport({
+    limits: { timeout: 60_000, maxUnacknowledged: 1_000 },
+    peerLimit: 1_000,
+    keepAlive: false,
+    events: {},
+  }, {
+    incoming: new Incoming(line),
+    peerReceived: 0,
+    stated: 0,
+    writing: Promise.resolve(),
+  });
+}
+
 for (const type of ["ack", "ping", "pong"] as const) {
   test(`ResumableTransport: a read keeps nothing of the ${type.toUpperCase()} records that it has passed`, async () => {
     const passed: WeakRef<object>[] = [];
@@ -298,17 +313,7 @@ for (const type of ["ack", "ping", "pong"] as const) {
       closeWrite: () => Promise.resolve(),
       close: () => broken.resolve(null),
     };
-    const session = new ResumableTransport({
-      limits: { timeout: 60_000, maxUnacknowledged: 1_000 },
-      peerLimit: 1_000,
-      keepAlive: false,
-      events: {},
-    }, {
-      incoming: new Incoming(line),
-      peerReceived: 0,
-      stated: 0,
-      writing: Promise.resolve(),
-    });
+    const session = sessionOver(line);
     const read = session.read();
     await within(isOver.promise, "all records to be read");
     await turn();
@@ -333,17 +338,7 @@ test("ResumableTransport: a small write ends when its bytes are kept, and the ne
     closeWrite: () => Promise.resolve(),
     close: () => broken.resolve(null),
   };
-  const session = new ResumableTransport({
-    limits: { timeout: 60_000, maxUnacknowledged: 1_000 },
-    peerLimit: 1_000,
-    keepAlive: false,
-    events: {},
-  }, {
-    incoming: new Incoming(line),
-    peerReceived: 0,
-    stated: 0,
-    writing: Promise.resolve(),
-  });
+  const session = sessionOver(line);
   await turn();
   const message = new Uint8Array([1, 2, 3]);
   await within(session.write(message), "the first write");
