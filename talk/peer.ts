@@ -149,9 +149,9 @@ export interface PeerOptions<C extends Carried = Carried, Context = unknown>
    * session that ended with an error, a call header that could not be decoded, a
    * call of a callback that failed and was not awaited (with the selector of the
    * call that the callback came with), and what `onConnect` throws, or a function
-   * that gives the address or an option of an attempt. Errors that the caller causes are not reported, such as arguments that
-   * cannot be decoded, or a call that it has cancelled; nor are `RemoteError`s that
-   * a handler passes on.
+   * that gives the address or an option of an attempt. Errors that the caller causes
+   * are not reported, such as arguments that cannot be decoded, or a call that it has
+   * cancelled; nor are `RemoteError`s that a handler passes on.
    *
    * Default: bugs in handlers are printed to standard error with their stacks, at
    * most 20 in ten seconds; the other errors are ignored.

@@ -398,7 +398,7 @@ export interface SchemeListenTerms extends SchemeListenOptions {
   /**
    * Called when the listener has lost what makes it reachable, such as the name of a
    * `peer:` address, and cannot get it back for now: `error` says why. It is called
-   * once as long as the reason is the same, and the listener goes on trying.
+   * when the kind of error changes, and the listener goes on trying.
    * Default: none.
    */
   onUnreachable?: ((error: unknown) => void) | undefined;

@@ -24,11 +24,11 @@ export interface ListenerOptions {
    * `limit-exceeded` when the listener closes a connection because `maxSessions`
    * are open (once, until there is room again); `out-of-resources` when the process
    * has no file descriptor left for a connection (once, until none was missing for
-   * ten seconds); `timeout` when a connection has exceeded `handshakeTimeout`; or
+   * ten seconds); `timeout` when a connection has exceeded `handshakeTimeout`;
    * `handshake-failed` when a TLS handshake has failed, with the `TlsError` as its
    * `cause`; or `listen-failed` when a listener at a `peer:` address has lost its
-   * name and cannot register it again (once for each reason; it goes on trying).
-   * Also called when `listenSession()` closes a session that no loop has
+   * name and cannot register it again (whenever the kind of error changes; it goes on
+   * trying). Also called when `listenSession()` closes a session that no loop has
    * taken, see {@linkcode Listener.skipped}. Default: what `accept` throws is
    * printed to standard error, at most 20 errors in ten seconds.
    */

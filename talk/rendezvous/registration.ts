@@ -152,7 +152,7 @@ export class OwnRegistration {
     });
   }
 
-  /** Reports why the name is not registered: once as long as that is the reason. */
+  /** Reports why the name is not registered, when the kind of error changes. */
   #report(error: unknown): void {
     const { code, permanent } = (error ?? {}) as Record<string, unknown>;
     const kind = `${code} ${permanent}`;
