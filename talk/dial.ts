@@ -1,4 +1,3 @@
-import { reasonOf } from "../abort_reason.ts";
 import {
   loadResume,
   type PeerMeetingOptions,
@@ -13,8 +12,7 @@ import {
   type TlsDialOptions,
   type Transport,
 } from "../mux/internal.ts";
-import { callHook } from "../call_hook.ts";
-import { checkNotAborted, checkTime } from "../check_option.ts";
+import { checkNotAborted, checkTime, rejectedBy } from "../check_option.ts";
 import { redactedAddress } from "../printable_text.ts";
 import {
   limitedSignal,
@@ -23,7 +21,7 @@ import {
   orAborted,
 } from "../time_limit.ts";
 import { addressError, loaded, resolveAddress } from "./address.ts";
-import { errorPrinter, TalkError } from "./errors.ts";
+import { errorPrinter, reporter, TalkError } from "./errors.ts";
 import {
   checkObserver,
   type CodecSource,
@@ -316,7 +314,7 @@ async function dialReconnecting<C extends Carried>(
   { reconnect, handler, signal, ...rest }: ReconnectingDialOptions<C>,
 ): Promise<ReconnectingPeer<C>> {
   checkPeerOptions({ ...rest, handler });
-  resolveOptions(rest.session);
+  checkConnectOptions(rest);
   // One for all connections: it prints at a limited rate.
   const { onError = errorPrinter() } = rest;
   const options = {
@@ -337,8 +335,7 @@ async function dialReconnecting<C extends Carried>(
     wait,
     now: () => performance.now(),
     random: Math.random,
-    report: (error, peer) =>
-      callHook(() => onError(error, { peer, selector: undefined })),
+    report: reporter(onError),
   });
   try {
     await peer.connected({ signal });
@@ -376,6 +373,22 @@ export async function dialSession(
   return sessionOver(await connect(address, options), options.session);
 }
 
+/**
+ * Checks the limits of connecting and of the session, so that nothing is dialed, once
+ * or again and again, with options that no attempt can use.
+ *
+ * @throws {RangeError} if one is out of range
+ * @throws {TypeError} if `session.memoryPool` is of the wrong type
+ */
+export function checkConnectOptions(
+  { timeout, headStart, rendezvous, session }: ConnectOptions,
+): void {
+  checkTime("timeout", timeout);
+  checkTime("headStart", headStart);
+  checkTime("rendezvous.directTimeout", rendezvous?.directTimeout);
+  resolveOptions(session);
+}
+
 /** What reports to the state of a peer that reconnects. */
 interface FallbackOption {
   /** Called when a connection of another kind is tried because of `error`. */
@@ -395,17 +408,10 @@ async function connectTo(
   place: Provided<DialAddress>,
   options: ConnectOptions & CodecSource & FallbackOption,
 ): Promise<Connected> {
-  const { signal, timeout, headStart, rendezvous, session, resume } = options;
-  checkNotAborted(signal);
+  checkNotAborted(options.signal);
   // Checked first: a connection that was made would have to be closed.
-  checkTime("timeout", timeout);
-  checkTime("headStart", headStart);
-  checkTime("rendezvous.directTimeout", rendezvous?.directTimeout);
-  resolveOptions(session);
-  const loadBegin = resume === undefined
-    ? undefined
-    : (signal: AbortSignal) => beginResuming(place, resume, options, signal);
-  const { transport, address } = await connectOnce(place, options, loadBegin);
+  checkConnectOptions(options);
+  const { transport, address } = await connectOnce(place, options);
   // Redacting takes a fiftieth of the start of a program: only for an observer.
   const shown = options.observer === undefined
     ? transport
@@ -448,18 +454,20 @@ export type Begin = (
 /**
  * Makes one connection: of several addresses, to the first that answers.
  *
- * @param loadBegin loads what the connection becomes, which counts toward `timeout`
  * @param isContinued whether it continues a session, whose options were checked for
  * all its addresses. Default: it does not
  */
 export async function connectOnce(
   place: Provided<DialAddress>,
   options: ConnectOptions & FallbackOption,
-  loadBegin?: (signal: AbortSignal) => Promise<Begin>,
   isContinued = false,
 ): Promise<Connected> {
-  const { signal, timeout = DEFAULT_CONNECT_TIMEOUT } = options;
-  const { headStart = DEFAULT_HEAD_START } = options;
+  const {
+    signal,
+    timeout = DEFAULT_CONNECT_TIMEOUT,
+    headStart = DEFAULT_HEAD_START,
+    resume,
+  } = options;
   let address: DialAddress | undefined;
   // Without `using`, whose syntax not every browser knows.
   const limited = limitedSignal({
@@ -475,7 +483,7 @@ export async function connectOnce(
   });
   const check = (one: string) => {
     if (isContinued) return;
-    const { addresses = [] } = options.resume ?? {};
+    const { addresses = [] } = resume ?? {};
     // A session may continue at an address that is not known yet.
     if (typeof addresses === "function") return;
     checkSchemeOptions("dial", one, options, {
@@ -485,8 +493,9 @@ export async function connectOnce(
     });
   };
   try {
-    const begin: Begin = await loadBegin?.(limited.signal) ??
-      ((transport) => Promise.resolve(transport));
+    const begin = resume === undefined || isContinued
+      ? undefined
+      : await beginResuming(place, resume, options, limited.signal);
     const connectWith = (one: string, signal: AbortSignal) =>
       connectAt(one, options, signal, begin, check);
     address = await ask(place, limited.signal);
@@ -506,8 +515,7 @@ export async function connectOnce(
       signal: limited.signal,
     });
   } catch (error) {
-    if (limited.signal.aborted) throw limited.signal.reason;
-    throw error;
+    throw limited.signal.aborted ? limited.signal.reason : error;
   } finally {
     limited[Symbol.dispose]();
   }
@@ -518,7 +526,7 @@ async function connectAt(
   address: string,
   options: ConnectOptions & FallbackOption,
   signal: AbortSignal,
-  begin: Begin,
+  begin: Begin | undefined,
   check: (address: string) => void,
 ): Promise<Transport> {
   const { scheme, rest } = await ask(() => resolveAddress(address), signal);
@@ -539,7 +547,7 @@ async function connectAt(
   const connecting = scheme.connect(rest, signal, terms);
   return await attempt(
     address,
-    connecting.then((transport) => begin(transport, signal)),
+    connecting.then((transport) => begin?.(transport, signal) ?? transport),
   );
 }
 
@@ -549,9 +557,8 @@ export function ask<T>(
   signal: AbortSignal | undefined,
 ): T | Promise<T> {
   if (typeof provided !== "function") return provided;
-  if (signal?.aborted) return Promise.reject(reasonOf(signal));
   const call = async () => await (provided as () => T | Promise<T>)();
-  return orAborted(call(), signal);
+  return rejectedBy(signal) ?? orAborted(call(), signal);
 }
 
 /** Names the address in the error of a connection that could not be made. */

@@ -8,8 +8,7 @@ import {
   spawnOnNode,
 } from "../mux/internal.ts";
 import { isPermanent } from "./address.ts";
-import { TalkError } from "./errors.ts";
-import { callHook } from "../call_hook.ts";
+import { reporter, TalkError } from "./errors.ts";
 import type { Carried } from "../codec/internal.ts";
 import { observed, type ObserverOption } from "./observe/option.ts";
 import { checkPeerOptions, dialed, Peer, type PeerOptions } from "./peer.ts";
@@ -159,9 +158,9 @@ export function dialCommand<C extends Carried = Carried>(
   const peer = new CommandPeer(child, passedOn ? undefined : stderr, options);
   peer[dialed]("");
   if (passedOn) {
-    stderr.pipeTo(sink, { preventClose: true }).catch((error) =>
-      callHook(() => options.onError?.(error, { peer, selector: undefined }))
-    );
+    const report = reporter(options.onError);
+    stderr.pipeTo(sink, { preventClose: true })
+      .catch((error) => report(error, peer));
   }
   return peer;
 }

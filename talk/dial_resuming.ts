@@ -47,7 +47,7 @@ export function resuming(
     async connect(signal: AbortSignal) {
       const next = () => places.next(signal);
       const terms = { ...options, signal };
-      return (await connectOnce(next, terms, undefined, true)).transport;
+      return (await connectOnce(next, terms, true)).transport;
     },
     attemptTimeout: options.timeout ?? DEFAULT_CONNECT_TIMEOUT,
     backoff,

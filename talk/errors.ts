@@ -1,3 +1,4 @@
+import { callHook } from "../call_hook.ts";
 import { CodecError } from "../codec/internal.ts";
 import { MuxError } from "../mux/internal.ts";
 import { printableText } from "../printable_text.ts";
@@ -11,7 +12,7 @@ import { errorText, RpcError } from "../rpc/internal.ts";
  * | `bad-address` | the address does not have the form of its scheme |
  * | `unknown-scheme` | the address has a scheme that is not supported |
  * | `dial-failed` | no connection could be made; `cause` is the reason |
- * | `listen-failed` | the address cannot be listened on, or no longer for now (`peer:`); `cause` is the reason |
+ * | `listen-failed` | the address cannot be listened on, or a `peer:` listener has lost its name and goes on trying; `cause` is the reason |
  * | `limit-exceeded` | a listener has `maxSessions` sessions and refused a connection |
  * | `out-of-resources` | a listener has no file descriptor or system memory left for a connection; `cause` is the reason |
  * | `timeout` | no connection was made within the `timeout` of `dial()`, or a connection was not ready within the `handshakeTimeout` of a listener |
@@ -124,6 +125,22 @@ export function errorPrinter(
     const text = described(error, 0).slice(0, MAX_TEXT);
     print(`${where}: ${indented(text)}`);
   };
+}
+
+/**
+ * Makes what reports errors outside calls. What `onError` throws is an uncaught
+ * error, and the caller continues.
+ */
+export function reporter<P>(
+  onError:
+    | ((
+      error: unknown,
+      context: { peer: P | undefined; selector: undefined },
+    ) => void)
+    | undefined,
+): (error: unknown, peer?: P) => void {
+  return (error, peer) =>
+    callHook(() => onError?.(error, { peer, selector: undefined }));
 }
 
 /** Whether an error is one of the library: no bug, unless a handler throws it. */

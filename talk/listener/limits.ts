@@ -1,4 +1,3 @@
-import { callHook } from "../../call_hook.ts";
 import { checkOption, checkTime, TIME_RANGE } from "../../check_option.ts";
 import {
   DEFAULT_MEMORY_POOL_OPTIONS,
@@ -8,7 +7,7 @@ import {
   resolveOptions,
   type SessionOptions,
 } from "../../mux/internal.ts";
-import { TalkError } from "../errors.ts";
+import { reporter, TalkError } from "../errors.ts";
 import type { ListenerOptions } from "./types.ts";
 
 /** Limits of all sessions of a listener together. */
@@ -119,8 +118,7 @@ export function handshakeLimit(
   { handshakeTimeout: timeout }: ResolvedSharedLimits,
   onError: ListenerOptions["onError"],
 ): HandshakeLimit {
-  const report = (error: TalkError) =>
-    callHook(() => onError?.(error, { peer: undefined, selector: undefined }));
+  const report = reporter(onError);
   return {
     timeout,
     onTimeout(remoteAddr) {

@@ -1,4 +1,3 @@
-import { callHook } from "../../call_hook.ts";
 import { isPermitted } from "../../decision.ts";
 import type {
   AbortableTransport,
@@ -8,8 +7,8 @@ import type {
   TransportListener,
 } from "../../mux/internal.ts";
 import { MAX_DELAY, timeLimit } from "../../time_limit.ts";
-import { errorPrinter, TalkError } from "../errors.ts";
-import { checkCloseOptions, type CloseOptions, type Peer } from "../peer.ts";
+import { errorPrinter, reporter, TalkError } from "../errors.ts";
+import { checkCloseOptions, type CloseOptions } from "../peer.ts";
 import { AcceptLoop } from "./accept_loop.ts";
 import { type AcceptIterator, Iterators, QUEUE_LENGTH } from "./iterators.ts";
 import {
@@ -33,7 +32,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
   readonly #allow: ListenerOptions["accept"];
   readonly #limits: ResolvedSharedLimits;
   readonly #loop: AcceptLoop<Accepted>;
-  readonly #onError: NonNullable<ListenerOptions["onError"]>;
+  readonly #report: Report;
   /** Whether there was no room for the last connection, which was reported. */
   #isFull = false;
   /**
@@ -64,7 +63,7 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     this.#source = source;
     this.#make = make;
     this.#allow = options.accept;
-    this.#onError = options.onError ?? errorPrinter();
+    this.#report = reporter(options.onError ?? errorPrinter());
     this.#limits = limits;
     this.#rules = rules;
     this.#iterators = new Iterators(
@@ -187,10 +186,6 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
     this.#report(new TalkError("limit-exceeded", message));
   }
 
-  #report(error: unknown, peer?: Peer): void {
-    callHook(() => this.#onError(error, { peer, selector: undefined }));
-  }
-
   /** Serves a connection if the hook accepts it. Closing does not await the hook. */
   async #ask(
     allow: NonNullable<ListenerOptions["accept"]>,
@@ -239,9 +234,9 @@ export class ConnectionListener<T extends Closable> implements Listener<T> {
       return this.#source.close();
     }
     this.#track(item, transport);
-    const report: Report = (error, peer) => this.#report(error, peer);
-    const admitted = this.#rules.admit?.(item, infoOf(accepted), report) ??
-      true;
+    const admitted =
+      this.#rules.admit?.(item, infoOf(accepted), this.#report) ??
+        true;
     if (admitted === true) this.#admitted(item);
     else if (admitted !== false) {
       void admitted.then((admitted) => {

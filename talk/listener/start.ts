@@ -21,9 +21,8 @@ import {
   type Transport,
   type TransportListener,
 } from "../../mux/internal.ts";
-import { callHook } from "../../call_hook.ts";
 import { addressError, loaded, resolveAddress } from "../address.ts";
-import { errorPrinter } from "../errors.ts";
+import { errorPrinter, reporter } from "../errors.ts";
 import { observedSource, type ObserverOption } from "../observe/option.ts";
 import type { PeerOptions, PeerWith } from "../peer.ts";
 import { checkSchemeOptions } from "../scheme_options.ts";
@@ -62,7 +61,7 @@ export function listenForPeers<C extends Carried, Context>(
   return start(
     address,
     options,
-    (source, limits) => peerListener(source, options, limits),
+    (source, limits, options) => peerListener(source, options, limits),
   );
 }
 
@@ -76,7 +75,7 @@ export function listenForTransports<T extends Closable>(
   return start(
     address,
     options,
-    (source, limits) =>
+    (source, limits, options) =>
       new ConnectionListener<T>(
         source,
         (transport) => make(transport, limits),
@@ -87,14 +86,21 @@ export function listenForTransports<T extends Closable>(
   );
 }
 
-async function start<T>(
+async function start<T, Options extends StartOptions>(
   address: string,
-  options: StartOptions,
-  make: (source: TransportListener, limits: ResolvedSharedLimits) => T,
+  given: Options,
+  make: (
+    source: TransportListener,
+    limits: ResolvedSharedLimits,
+    options: Options,
+  ) => T,
 ): Promise<T> {
+  // One for all that reports: it prints at a limited rate.
+  const { onError = errorPrinter() } = given;
+  const options = { ...given, onError };
   const limits = resolveSharedLimits(options);
-  const handshake = handshakeLimit(limits, options.onError);
-  const report = reporter(options);
+  const handshake = handshakeLimit(limits, onError);
+  const report = reporter(onError);
   const resuming = await resumingSource(options, limits, handshake, report);
   const { scheme, rest } = await resolveAddress(address, "listen");
   checkSchemeOptions("listen", address, options);
@@ -110,18 +116,10 @@ async function start<T>(
       report(addressError("listen", address, error, false));
     const terms = { ...options, session, onUnreachable };
     const source = await listenAt(scheme, rest, terms, handshake);
-    return make(observedSource(resuming(source), options), limits);
+    return make(observedSource(resuming(source), options), limits, options);
   } catch (error) {
     throw addressError("listen", address, error);
   }
-}
-
-/** What reports an error to the program that concerns no peer. */
-function reporter(
-  { onError = errorPrinter() }: ListenerOptions,
-): (error: unknown) => void {
-  return (error) =>
-    callHook(() => onError(error, { peer: undefined, selector: undefined }));
 }
 
 /** Listens, even if a listener that no longer exists has left a socket file. */

@@ -1,10 +1,8 @@
-import { callHook } from "../../call_hook.ts";
 import { checkNotAborted } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
-import { resolveOptions } from "../../mux/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
-import { dial, wait } from "../dial.ts";
-import { errorPrinter } from "../errors.ts";
+import { checkConnectOptions, dial, wait } from "../dial.ts";
+import { errorPrinter, reporter } from "../errors.ts";
 import { checkPeerOptions } from "../peer.ts";
 import { Pool } from "./pool.ts";
 import {
@@ -57,7 +55,7 @@ export async function dialPool<C extends Carried = Carried>(
   options: PoolOptions<C> = {},
 ): Promise<PeerPool<C>> {
   checkPeerOptions(options);
-  resolveOptions(options.session);
+  checkConnectOptions(options);
   const { signal } = options;
   checkNotAborted(signal);
   // One for all connections: it prints at a limited rate.
@@ -69,8 +67,7 @@ export async function dialPool<C extends Carried = Carried>(
     wait,
     now: () => performance.now(),
     random: Math.random,
-    report: (error, peer) =>
-      callHook(() => onError(error, { peer, selector: undefined })),
+    report: reporter(onError),
   });
   return await ready(pool, options);
 }
