@@ -26,7 +26,7 @@ export function openStore(address: string): Promise<Store> {
 
 /** A file for processes of one machine, or the URL of a denokv server. */
 async function openKv(path: string): Promise<Store> {
-  const kv = await Deno.openKv(path);
+  const kv = await unlocked(() => Deno.openKv(path));
   const keys = (prefix: string) =>
     unlocked(async () => {
       const entries = await Array.fromAsync(kv.list({ prefix: [prefix] }));
