@@ -17,8 +17,8 @@ export const INTEROP_CODEC_OPTION = {
 
 /** The modules of the codecs that need a library: JSON works without a registry. */
 const MODULES: Readonly<Record<string, string>> = {
-  cbor: "../../codec/cbor/cbor",
-  msgpack: "../../codec/msgpack/msgpack",
+  cbor: "../../../codec/cbor/cbor",
+  msgpack: "../../../codec/msgpack/msgpack",
 };
 
 /** The environment variable that the commands of qtalk-go read, too. */
