@@ -11,7 +11,7 @@ import { RemoteError } from "../../rpc/internal.ts";
  * | `taken-over` | another listener with the same key has registered the name |
  * | `bad-proof` | a peer did not prove that it has its key |
  * | `limit-exceeded` | the rendezvous has as many names, meetings or relays as it allows |
- * | `no-direct-way` | no direct connection was made in time, and the option `relay` is `false` |
+ * | `no-direct-way` | no direct connection was made, and the option `relay` is `false` |
  * | `not-reached` | the peer is registered, but did not answer |
  */
 export type RendezvousErrorCode =

@@ -96,4 +96,5 @@ test("OwnRegistration: when it has held its name for a while, the next pause is 
     // A pause, and then the time for which a name has to be held.
     await timeUntil(clock, (passed) => passed > 120_000);
   }
+  assertEquals(errors.length, 4);
 });
