@@ -1,7 +1,7 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import { orAborted } from "../../../time_limit.ts";
 import type { Transport } from "../../types.ts";
-import type { Scheme, TransportListener } from "../types.ts";
+import type { Scheme, SchemeOptions, TransportListener } from "../types.ts";
 import { portZero } from "../../errors.ts";
 import { loadTransport } from "../load_transport.ts";
 import { builtinModule } from "../node/builtin.ts";
@@ -161,7 +161,7 @@ function notOpened(why: string): Error {
 /** Node and Bun accept headers and protocols instead of the protocols. */
 async function withHeaders(
   url: URL,
-  headers: HeadersInit,
+  headers: NonNullable<SchemeOptions["headers"]>,
   protocols: readonly string[],
   signal: AbortSignal,
 ): Promise<WebSocket> {
