@@ -110,7 +110,7 @@ function hasSockets(): boolean {
 /** To ignore `tls.pin`, for example, would trust servers that it does not list. */
 function tlsWithoutEffect(): TypeError {
   return new TypeError(
-    'option "tls" has no effect on a WebSocket of this runtime, which decides itself what certificates it trusts',
+    'option "tls" has no effect on a WebSocket of this runtime, which decides itself what it trusts',
   );
 }
 
@@ -152,7 +152,7 @@ export async function dialNative(
 function notOpened(why: string): Error {
   return new Error(
     "the WebSocket was not opened: the server cannot be reached, or has refused it" +
-      `, as servers do with pages of an origin that they do not list (option "origins")${
+      `, perhaps because of the origin of the page (option "origins")${
         why && `: ${why}`
       }`,
   );
