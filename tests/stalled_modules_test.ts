@@ -48,14 +48,15 @@ for (
     ],
   ] as const
 ) {
-  Deno.test(`dial(): timeout covers the loading of ${what}`, async () => {
+  Deno.test(`dial(): timeout covers the loading of ${what}, and names the address`, async () => {
     const line = await run(
       module,
       `import { dial } from "@qtalk/qtalk";
       const options = { timeout: 1, ${options} };
       const error = await dial(${address}, options).catch((error) => error);
-      console.log("error:", error.name, error.code);`,
+      const names = error.message.startsWith('Cannot dial "' + ${address} + '"');
+      console.log("error:", error.name, error.code, names);`,
     );
-    assertEquals(line, "error: TalkError timeout");
+    assertEquals(line, "error: TalkError timeout true");
   });
 }

@@ -493,12 +493,13 @@ export async function connectOnce(
     });
   };
   try {
+    // First, so that the error of a time limit can name it.
+    address = await ask(place, limited.signal);
     const begin = resume === undefined || isContinued
       ? undefined
       : await beginResuming(place, resume, options, limited.signal);
     const connectWith = (one: string, signal: AbortSignal) =>
       connectAt(one, options, signal, begin, check);
-    address = await ask(place, limited.signal);
     if (!Array.isArray(address)) {
       const one = address as string;
       const transport = await connectWith(one, limited.signal);

@@ -27,6 +27,7 @@ import {
 } from "../../../mux/internal_deno.ts";
 import { limitedSignal, orAborted, timeLimit } from "../../../time_limit.ts";
 import { hasEffect } from "../../scheme_options.ts";
+import { RendezvousError } from "../errors.ts";
 import type { Identity } from "../identity.ts";
 import { Messages, prove } from "./proof.ts";
 import {
@@ -189,13 +190,14 @@ export interface DirectOptions {
  * Dials a peer at all of its addresses, several times. The first connection on which
  * the peer has shown the certificate is used, and the others are closed.
  *
- * @returns the connection; undefined if none is made in time, or its proof fails
+ * @throws {RendezvousError} `no-direct-way` if no connection is made in time, or its
+ * proof fails
  * @throws {TlsError} `wrong-client-certificate` if the peer does not trust this one
  * @throws {unknown} the reason of the signal
  */
 export async function dialDirectly(
   options: DirectOptions,
-): Promise<PeerConnection | undefined> {
+): Promise<PeerConnection> {
   return await dialWith(options, PEER_PROTOCOL, async (conn, { stream }) => {
     await stream.closeWrite();
     // Wait for the end of the other direction.
@@ -207,14 +209,15 @@ export async function dialDirectly(
 /**
  * Dials a peer as {@linkcode dialDirectly} does, to continue a session.
  *
- * @returns the connection, as a byte stream; undefined if none is made in time, or
- * its proof fails
+ * @returns the connection, as a byte stream
+ * @throws {RendezvousError} `no-direct-way` if no connection is made in time, or its
+ * proof fails
  * @throws {TlsError} `wrong-client-certificate` if the peer does not trust this one
  * @throws {unknown} the reason of the signal
  */
 export async function dialToMove(
   options: DirectOptions,
-): Promise<DirectStream | undefined> {
+): Promise<DirectStream> {
   return await dialWith(
     options,
     MOVE_PROTOCOL,
@@ -229,15 +232,28 @@ interface ProvedStream {
   readonly rest: Uint8Array;
 }
 
+/** The error of an attempt after which the peers may meet on the relayed way. */
+export function noDirectWay(
+  why: string,
+  options?: ErrorOptions,
+): RendezvousError {
+  return new RendezvousError("no-direct-way", why, options);
+}
+
 /** Makes a connection and the proof on it, all within the time of the attempt. */
 async function dialWith<T>(
   options: DirectOptions,
   protocol: string,
   use: (conn: QuicConnLike, proved: ProvedStream) => T | Promise<T>,
-): Promise<T | undefined> {
+): Promise<T> {
   const { socket, places, fingerprint, identity, timeout, session } = options;
+  if (timeout === 0) {
+    throw noDirectWay('option "rendezvous.directTimeout" is 0');
+  }
   const all = listOf(places);
-  if (all.length === 0 || timeout === 0) return undefined;
+  if (all.length === 0) {
+    throw noDirectWay("the rendezvous knows no address of the peer over UDP");
+  }
   const runtime = quicRuntime();
   const won = Promise.withResolvers<QuicConnLike | undefined>();
   const over = new AbortController();
@@ -246,10 +262,16 @@ async function dialWith<T>(
     timeout,
     onTimeout: () => new DOMException("No direct way", "TimeoutError"),
   });
-  const giveUp = () => won.resolve(undefined);
+  let isOver = false;
+  const giveUp = () => {
+    // At once: a connection may come in the same turn, and nothing else closes it.
+    isOver = true;
+    won.resolve(undefined);
+  };
   limited.signal.addEventListener("abort", giveUp, { once: true });
   if (limited.signal.aborted) giveUp();
-  let isOver = false;
+  /** Why the latest attempt has failed. */
+  let failure: ErrorOptions | undefined;
   try {
     for (const place of all) {
       repeat(ATTEMPTS, places.delay, over.signal, () => {
@@ -261,15 +283,20 @@ async function dialWith<T>(
           if (isOver) return closeConn(conn);
           isOver = true;
           won.resolve(conn);
-        }, () => {});
+        }, (cause) => failure = { cause });
       });
     }
     const conn = await won.promise;
-    isOver = true;
-    options.signal.throwIfAborted();
-    if (conn === undefined) return undefined;
-    const proving = proveOn(conn, identity, fingerprint, use);
+    if (conn === undefined) {
+      options.signal.throwIfAborted();
+      throw noDirectWay(
+        `no direct connection to the peer was made within ${timeout} ms`,
+        failure,
+      );
+    }
     try {
+      limited.signal.throwIfAborted();
+      const proving = proveOn(conn, identity, fingerprint, use);
       return await orAborted(proving, limited.signal);
     } catch (error) {
       // It also ends what still waits.
@@ -278,7 +305,16 @@ async function dialWith<T>(
       // Only the peer itself can refuse, and would do so on any other way. Whatever
       // else fails here must not keep the peers from meeting on the relayed way.
       if (error instanceof TlsError) throw error;
-      return undefined;
+      throw limited.signal.aborted
+        ? noDirectWay(
+          `the proof on the direct connection to the peer was not complete within ${timeout} ms`,
+        )
+        : noDirectWay(
+          `the proof on the direct connection to the peer failed: ${
+            error instanceof Error ? error.message : error
+          }`,
+          { cause: error },
+        );
     }
   } finally {
     isOver = true;

@@ -38,8 +38,8 @@ export interface MovingOptions {
   readonly pauses: readonly number[];
   /** When a silent connection is given up. */
   readonly keepAlive: SessionOptions["keepAlive"];
-  /** Makes a direct connection; undefined if no way opens. */
-  connect(signal: AbortSignal): Promise<Transport | undefined>;
+  /** Makes a direct connection, or rejects if no way opens. */
+  connect(signal: AbortSignal): Promise<Transport>;
   /** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
   wait(ms: number, signal: AbortSignal): Promise<void>;
   /** Called when the session has moved. */
@@ -117,7 +117,6 @@ export async function beginMoving(
       if (stop.signal.aborted) return;
       try {
         const transport = await options.connect(stop.signal);
-        if (transport === undefined) continue;
         await move(transport, ++attempt);
         return options.onMoved();
       } catch {

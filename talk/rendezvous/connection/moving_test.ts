@@ -89,7 +89,7 @@ async function relayed(
   connect: (
     sessions: MovableSessions,
     signal: AbortSignal,
-  ) => Promise<Transport | undefined>,
+  ) => Promise<Transport>,
   pauses: readonly number[] = [0],
 ) {
   const sessions = new MovableSessions(undefined);
@@ -154,8 +154,7 @@ test("beginMoving(): an attempt that fails is followed by another, and the sessi
   let attempts = 0;
   const one = await relayed(t, async (sessions) => {
     attempts++;
-    if (attempts === 1) return undefined;
-    if (attempts === 2) throw new Error("no way");
+    if (attempts <= 2) throw new Error("no way");
     const [near, far] = pair();
     if (attempts === 3) {
       // It is cut before the session was continued.
@@ -178,7 +177,7 @@ test("beginMoving(): without a direct way, the session stays relayed after the l
   let attempts = 0;
   const one = await relayed(t, () => {
     attempts++;
-    return Promise.resolve(undefined);
+    return Promise.reject(new Error("no way"));
   }, [1, 2]);
   await until(() => attempts >= 2);
   await turn();
@@ -208,8 +207,8 @@ test("PAUSES: they grow, and are limited", () => {
 for (const side of ["dialing", "listening"] as const) {
   test(`beginMoving(): a session whose connection is lost ends with that error (${side})`, async (t) => {
     const one = await relayed(t, (_, signal) => {
-      const given = Promise.withResolvers<undefined>();
-      signal.addEventListener("abort", () => given.resolve(undefined));
+      const given = Promise.withResolvers<Transport>();
+      signal.addEventListener("abort", () => given.reject(signal.reason));
       return given.promise;
     });
     const [ann, bob] = one.peers;
@@ -333,7 +332,7 @@ test("MovableSessions: a direct connection that begins a session is refused", as
   const beginning = beginMoving(near, {
     pauses: [],
     keepAlive: undefined,
-    connect: () => Promise.resolve(undefined),
+    connect: () => Promise.reject(new Error("no way")),
     wait: () => Promise.resolve(),
     onMoved() {},
     onClosed() {},
