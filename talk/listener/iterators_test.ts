@@ -1,4 +1,10 @@
-import { handlerFrom, Peer, qmux, type Session, type TalkError } from "@qtalk/qtalk";
+import {
+  handlerFrom,
+  Peer,
+  qmux,
+  type Session,
+  type TalkError,
+} from "@qtalk/qtalk";
 import { assert, assertEquals } from "@std/assert";
 import { turn, watch, within } from "../../tests/support/within.ts";
 import { ConnectionListener } from "./listener.ts";
