@@ -32,8 +32,13 @@ async function run(module: string, program: string): Promise<string> {
 
 for (
   const [what, module, address, options] of [
-    ["resume", "talk/dial_resuming.ts", '"tcp://127.0.0.1:1"', "resume: {}"],
-    ["several addresses", "talk/race.ts", '["tcp://127.0.0.1:1"]', ""],
+    [
+      "resume",
+      "talk/dial/dial_resuming.ts",
+      '"tcp://127.0.0.1:1"',
+      "resume: {}",
+    ],
+    ["several addresses", "talk/dial/race.ts", '["tcp://127.0.0.1:1"]', ""],
     ["a scheme", "mux/transport/deno/conn.ts", '"tcp://127.0.0.1:1"', ""],
     [
       "a handshake",

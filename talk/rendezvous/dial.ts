@@ -1,6 +1,6 @@
 import type { SchemeOptions, Transport } from "../../mux/internal.ts";
 import { pinsOf, type QuicEndpointLike } from "../../mux/internal_deno.ts";
-import { dial, wait } from "../dial.ts";
+import { dial, wait } from "../dial/dial.ts";
 import type { Peer } from "../peer.ts";
 import {
   dialDirectly,
@@ -10,16 +10,20 @@ import {
   noDirectWay,
   ownSocket,
   socketFor,
-} from "./direct.ts";
+} from "./connection/direct.ts";
 import { meetingError, RendezvousError } from "./errors.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
-import { beginMoving, type MovingOptions, PAUSES } from "./moving.ts";
+import {
+  beginMoving,
+  type MovingOptions,
+  PAUSES,
+} from "./connection/moving.ts";
 import { parsePeerAddress, type PeerAddress } from "./peer_address.ts";
 import {
   channelTransport,
   dialOver,
   type RelayedTransport,
-} from "./relayed.ts";
+} from "./connection/relayed.ts";
 import { placesFrom, SELECTORS } from "./wire.ts";
 
 /** The default of `PeerMeetingOptions.directTimeout`, in milliseconds. */

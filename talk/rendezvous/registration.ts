@@ -4,10 +4,10 @@ import type {
   SchemeListenTerms,
 } from "../../mux/internal.ts";
 import type { Handler, RpcResponse } from "../../rpc/internal.ts";
-import { dial, wait } from "../dial.ts";
+import { dial, wait } from "../dial/dial.ts";
 import type { Peer } from "../peer.ts";
 import { Backoff } from "../reconnect/backoff.ts";
-import { localPlaces, socketFor } from "./direct.ts";
+import { localPlaces, socketFor } from "./connection/direct.ts";
 import { meetingError, RendezvousError } from "./errors.ts";
 import type { Identity } from "./identity.ts";
 import { knownAs } from "./known_as.ts";

@@ -39,11 +39,11 @@ import { until } from "../../tests/support/within.ts";
 import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
 import { hashOf, type QuicConnLike } from "../../mux/internal_deno.ts";
 import type { QuicIncomingLike } from "../../mux/quic/types.ts";
-import { proofStream } from "./direct.ts";
+import { proofStream } from "./connection/direct.ts";
 import { loadIdentity, readCertificate } from "./identity.ts";
 import { parsePeerAddress } from "./peer_address.ts";
 import { dialPeer } from "./dial.ts";
-import { demandProof, Messages } from "./proof.ts";
+import { demandProof, Messages } from "./connection/proof.ts";
 import { Service } from "./service.ts";
 import { MOVE_PROTOCOL, PEER_PROTOCOL, type Place, SELECTORS } from "./wire.ts";
 
