@@ -97,11 +97,12 @@ export class CommandPeer<C extends Carried = Carried> extends Peer<C> {
 /**
  * Starts a command and makes a peer that talks to it over its stdin and stdout.
  * The peer owns the child process: `close()` closes the child's stdin, gives it
- * a second to exit, then terminates it, and finally kills it.
+ * `session.closeTimeout` to end its output and a second to exit, then terminates it,
+ * and finally kills it.
  *
  * If the child exits with a code other than 0, or a signal ends it, calls in
  * progress and `closed` reject with a `CommandExitError`, which has `exitCode` and
- * `signal`. `peer.status` resolves to both in any case.
+ * `signal`. `peer.status` resolves in any case.
  *
  * Needs `--allow-run` for the command.
  *

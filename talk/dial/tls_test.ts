@@ -267,6 +267,7 @@ Deno.test("TLS: a client without the certificate that a server wants learns why,
     const error = await assertRejects(() => peer.closed, MuxError);
     assert(error.cause instanceof TlsError, `${error.cause}`);
     assertEquals(error.cause.code, code);
+    assertEquals(error.message, `Connection is lost: ${error.cause.message}`);
     assertEquals(await there.reports.nextCode(), code);
     // A peer that reconnects gives up.
     const states: string[] = [];

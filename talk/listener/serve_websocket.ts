@@ -40,6 +40,7 @@
  * @module
  */
 import {
+  type ConnectionInfo,
   type HandshakeLimit,
   keepAliveOf,
   type ListenResumeOptions,
@@ -73,9 +74,14 @@ const IDLE_MARGIN = 1_000;
 
 export type { RequestDecision, RequestHandler, RequestInfo, UpgradeOptions };
 
+/** What is known about a connection of {@linkcode serveWebSocket}. */
+export interface WebSocketConnectionInfo extends ConnectionInfo {
+  /** The request that opened the WebSocket: the one that `authenticate` got. */
+  request: Request;
+}
+
 /**
- * Options of {@linkcode serveWebSocket}. The `request` that `onPeer` gets is the one
- * that `authenticate` got.
+ * Options of {@linkcode serveWebSocket}.
  *
  * @typeParam C what its codec carries besides JSON's values
  * @typeParam Context what the program knows about a peer
@@ -85,7 +91,7 @@ export interface ServeWebSocketOptions<
   Context = unknown,
 > extends
   PeerOptions<C, NoInfer<Context>>,
-  PeerListenerOptions<C, Context>,
+  PeerListenerOptions<C, Context, WebSocketConnectionInfo>,
   UpgradeOptions,
   SharedLimits,
   ObserverOption {
@@ -169,7 +175,10 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
   });
   const listener = peerListener(
     observedSource(source, options),
-    options,
+    // Each of its connections has a request.
+    options as
+      & PeerOptions<C, NoInfer<Context>>
+      & PeerListenerOptions<C, Context>,
     limits,
   );
   return Object.assign(acceptor.handle, { listener });

@@ -41,10 +41,12 @@ export interface ListenerOptions {
  *
  * @typeParam C what their codec carries besides JSON's values
  * @typeParam Context what the program knows about a peer
+ * @typeParam Connection what is known about a connection
  */
 export interface PeerListenerOptions<
   C extends Carried = Carried,
   Context = unknown,
+  Connection extends ConnectionInfo = ConnectionInfo,
 > {
   /**
    * Called with every new peer and what is known about its connection, before any
@@ -66,7 +68,7 @@ export interface PeerListenerOptions<
   onPeer?:
     | ((
       peer: Peer<NoInfer<C>>,
-      connection: ConnectionInfo,
+      connection: Connection,
     ) => Context | Promise<Context>)
     | undefined;
 }

@@ -124,12 +124,16 @@ export async function resumeSession(
   return { incoming, peerReceived, stated: received, writing };
 }
 
+/** A listener without the option takes the first bytes for an error, and ends. */
+const UNANSWERED = "the other side ended the connection without an answer: " +
+  'it may not resume sessions (option "resume")';
+
 async function readAnswer(
   incoming: Incoming,
   type: number,
   size: number,
 ): Promise<Bytes> {
-  const first = await incoming.exactly(1);
+  const first = await incoming.exactly(1, UNANSWERED);
   if (first[0] !== MAGIC[0]) throw notTakingPart(first, incoming);
   const rest = await incoming.exactly(HEAD_SIZE - 1);
   const head = concat(first, rest);

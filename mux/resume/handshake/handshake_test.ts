@@ -183,6 +183,18 @@ test("handshake: a session whose last message is lost with the connection has no
   ]);
 });
 
+test("handshake: the error for a listener that ends without an answer names the option that it may not have", async () => {
+  const [left, right] = memoryTransports();
+  const dialed = startSession(left, 1_000);
+  await right.read();
+  await right.close();
+  await assertRejects(
+    () => dialed,
+    HandshakeError,
+    'it may not resume sessions (option "resume")',
+  );
+});
+
 test("handshake: an end that speaks another protocol is quoted in the error", async () => {
   const [left, right] = memoryTransports();
   const dialed = startSession(left, 1_000);

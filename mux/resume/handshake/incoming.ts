@@ -22,12 +22,16 @@ export class Incoming {
   /**
    * Reads so many bytes.
    *
-   * @throws {HandshakeError} if the connection ends first
+   * @param ended what the error says if the connection ends first
+   * @throws {HandshakeError} if it does
    */
-  async exactly(size: number): Promise<Bytes> {
+  async exactly(
+    size: number,
+    ended = "the connection ended during the handshake",
+  ): Promise<Bytes> {
     const bytes = new Uint8Array(size);
     for (let at = 0; at < size;) {
-      if (this.#chunk.length === 0) await this.#more();
+      if (this.#chunk.length === 0) await this.#more(ended);
       const part = this.#chunk.subarray(0, size - at);
       this.#chunk = this.#chunk.subarray(part.length);
       bytes.set(part, at);
@@ -41,11 +45,9 @@ export class Incoming {
     return this.#chunk.slice(0, QUOTE_SIZE);
   }
 
-  async #more(): Promise<void> {
+  async #more(ended: string): Promise<void> {
     const chunk = await this.transport.read();
-    if (chunk === null) {
-      throw new HandshakeError("the connection ended during the handshake");
-    }
+    if (chunk === null) throw new HandshakeError(ended);
     this.#chunk = chunk;
   }
 }

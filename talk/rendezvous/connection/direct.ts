@@ -24,18 +24,11 @@ import {
   type QuicRuntime,
   quicRuntime,
   transportOptions,
-<<<<<<< HEAD:talk/rendezvous/connection/direct.ts
 } from "../../../mux/internal_deno.ts";
 import { limitedSignal, orAborted, timeLimit } from "../../../time_limit.ts";
 import { hasEffect } from "../../scheme_options.ts";
+import { RendezvousError } from "../errors.ts";
 import type { Identity } from "../identity.ts";
-=======
-} from "../../mux/internal_deno.ts";
-import { limitedSignal, orAborted, timeLimit } from "../../time_limit.ts";
-import { hasEffect } from "../scheme_options.ts";
-import { RendezvousError } from "./errors.ts";
-import type { Identity } from "./identity.ts";
->>>>>>> faults:talk/rendezvous/direct.ts
 import { Messages, prove } from "./proof.ts";
 import {
   localFrom,

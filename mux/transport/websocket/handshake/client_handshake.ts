@@ -7,6 +7,7 @@ import "../../../internal.ts"; // Keeps bundles in few chunks.
 import { printableText } from "../../../../printable_text.ts";
 import { describeBytes } from "../../../wire/foreign_bytes.ts";
 import type { Transport } from "../../../types.ts";
+import type { SchemeOptions } from "../../types.ts";
 import {
   type Head,
   listOf,
@@ -24,7 +25,7 @@ export interface HandshakeRequest {
   /** The address, with the scheme `ws:` or `wss:`. */
   url: URL;
   /** Additional headers. */
-  headers?: HeadersInit | undefined;
+  headers?: SchemeOptions["headers"];
   /** Subprotocols to offer, in order of preference. */
   protocols?: readonly string[] | undefined;
 }
@@ -129,9 +130,12 @@ export async function handshake(
  *
  * @throws {TypeError} if a name or a value is not valid
  */
-export function checkedHeaders(init: HeadersInit = {}): Headers {
+export function checkedHeaders(
+  init: NonNullable<SchemeOptions["headers"]> = {},
+): Headers {
   try {
-    return new Headers(init);
+    // The types of the DOM have arrays only, and no other iterables.
+    return new Headers(init as HeadersInit);
   } catch {
     // Found again below, one by one.
   }
