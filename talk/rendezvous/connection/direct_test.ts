@@ -1,12 +1,12 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { runtimeQuic } from "../../tests/support/quic.ts";
-import { makeIdentity } from "../../tests/support/identities.ts";
+import { runtimeQuic } from "../../../tests/support/quic.ts";
+import { makeIdentity } from "../../../tests/support/identities.ts";
 import type {
   QuicConnLike,
   QuicEndpointLike,
-} from "../../mux/internal_deno.ts";
+} from "../../../mux/internal_deno.ts";
 import { dialDirectly } from "./direct.ts";
-import { loadIdentity } from "./identity.ts";
+import { loadIdentity } from "../identity.ts";
 
 Deno.test("dialDirectly(): a connection that is made in the turn in which it gives up is closed", async () => {
   const runtime = runtimeQuic() as { connectQuic: unknown };
