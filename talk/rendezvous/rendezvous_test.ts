@@ -39,11 +39,11 @@ import { until } from "../../tests/support/within.ts";
 import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
 import { hashOf, type QuicConnLike } from "../../mux/internal_deno.ts";
 import type { QuicIncomingLike } from "../../mux/quic/types.ts";
-import { proofStream } from "./direct.ts";
+import { proofStream } from "./connection/direct.ts";
 import { loadIdentity, readCertificate } from "./identity.ts";
 import { parsePeerAddress } from "./peer_address.ts";
 import { dialPeer } from "./dial.ts";
-import { demandProof, Messages } from "./proof.ts";
+import { demandProof, Messages } from "./connection/proof.ts";
 import { Service } from "./service.ts";
 import { MOVE_PROTOCOL, PEER_PROTOCOL, type Place, SELECTORS } from "./wire.ts";
 
@@ -314,7 +314,23 @@ test("peer: without a relay, a direct connection that fails in its proof is an e
   const router = misplacing(broken(t, "it sends what is no nonce"));
   const address = await serve(t, await meet(t, router));
   const rendezvous = { ...trust, relay: false };
-  await refused(call(address, { rendezvous }), "no-direct-way");
+  const error = await refused(call(address, { rendezvous }), "no-direct-way");
+  assertMatch(
+    error.message,
+    /^the proof on the direct connection to the peer failed: .+, and option "rendezvous.relay" is false$/,
+  );
+  assert(error.cause instanceof Error, String(error.cause));
+});
+
+test("peer: without a relay, a direct connection that stalls in its proof is an error that says so", async (t) => {
+  const router = misplacing(broken(t, "it says nothing"));
+  const address = await serve(t, await meet(t, router));
+  const rendezvous = { ...trust, relay: false, directTimeout: 300 };
+  const error = await refused(call(address, { rendezvous }), "no-direct-way");
+  assertEquals(
+    error.message,
+    'the proof on the direct connection to the peer was not complete within 300 ms, and option "rendezvous.relay" is false',
+  );
 });
 
 test("peer: a direct connection that stalls in its proof does not stop a session from moving later", async (t) => {
@@ -669,7 +685,11 @@ test("peer: a name that nothing has registered is an error that may pass", async
 test("peer: without a direct way, option relay: false is an error", async (t) => {
   const address = await serve(t, await meet(t));
   const rendezvous = { ...relayed, relay: false };
-  await refused(call(address, { rendezvous }), "no-direct-way");
+  const error = await refused(call(address, { rendezvous }), "no-direct-way");
+  assertEquals(
+    error.message,
+    'option "rendezvous.directTimeout" is 0, and option "rendezvous.relay" is false',
+  );
 });
 
 test("peer: what a rendezvous relays cannot be read, and one changed byte ends it", async (t) => {

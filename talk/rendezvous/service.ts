@@ -28,6 +28,7 @@ import {
   type Places,
   registerRequest,
   SELECTORS,
+  TAKEN_OVER,
 } from "./wire.ts";
 
 /** Milliseconds that a registered peer has for an answer. */
@@ -151,8 +152,8 @@ interface Registration {
   readonly peer: CallingPeer;
   /** Its addresses in its own networks. */
   readonly local: readonly Place[];
-  /** Ends it. */
-  readonly end: () => void;
+  /** Ends it, because the same key registers the name again. */
+  readonly takeOver: () => void;
   meetings: number;
   relays: number;
 }
@@ -293,18 +294,25 @@ export class Service implements RendezvousService {
       }
       void channel?.close();
     };
+    let isTakenOver = false;
+    const sayTakenOver = () =>
+      void respond.send(TAKEN_OVER).catch(() => {}).then(end);
     const registration: Registration = {
       certificate,
       caller: call.caller,
       peer: call.peer,
       local,
-      end,
+      takeOver() {
+        isTakenOver = true;
+        if (channel !== undefined) sayTakenOver();
+      },
       meetings: 0,
       relays: 0,
     };
-    // The same key: the peer has come back before its old session was lost. All of
-    // this is in one turn, so that of two keys that ask at once, one gets the name.
-    before?.end();
+    // The same key: a second listener, or the peer has come back before its old
+    // session was lost. All of this is in one turn, so that of two keys that ask at
+    // once, one gets the name.
+    before?.takeOver();
     this.#names.set(name, registration);
     this.#kept.delete(name);
     this.#limitKept();
@@ -316,7 +324,8 @@ export class Service implements RendezvousService {
       end();
       throw error;
     }
-    if (this.#names.get(name) !== registration) void channel.close();
+    if (isTakenOver) sayTakenOver();
+    else if (this.#names.get(name) !== registration) void channel.close();
   }
 
   /** Keeps the name of a peer that was lost. */

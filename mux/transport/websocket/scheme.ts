@@ -10,7 +10,7 @@ import {
   connectionBroken,
   webSocketTransport,
 } from "./transport.ts";
-import type { HandshakeRequest } from "./handshake.ts";
+import type { HandshakeRequest } from "./handshake/client_handshake.ts";
 
 /**
  * `ws://host:port/path`, or `wss:`. It imports what browsers need to dial, and the
@@ -166,7 +166,7 @@ async function withHeaders(
   signal: AbortSignal,
 ): Promise<WebSocket> {
   const { checkedHeaders } = await loadTransport(
-    import("./handshake.ts"),
+    import("./handshake/client_handshake.ts"),
     signal,
   );
   return new (WebSocket as unknown as HeadedWebSocket)(url, {
