@@ -39,6 +39,7 @@
  *
  * @module
  */
+import { checkFunctions } from "../check_option.ts";
 import {
   type HandshakeLimit,
   keepAliveOf,
@@ -62,11 +63,12 @@ import {
   resolveSharedLimits,
   type SharedLimits,
 } from "./listener/limits.ts";
+import { observedSource } from "./listener/observed_source.ts";
 import { peerListener } from "./listener/peer_listener.ts";
 import type { Listener, PeerListenerOptions } from "./listener/types.ts";
 import type { Carried } from "../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "./peer.ts";
-import { observedSource, type ObserverOption } from "./observe/option.ts";
+import type { ObserverOption } from "./observe/option.ts";
 
 /** Milliseconds that are left to the answer of a call that is a ping. */
 const IDLE_MARGIN = 1_000;
@@ -152,6 +154,7 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
 ): WebSocketHandler<C, Context> {
   const limits = resolveSharedLimits(options);
   checkPeerOptions(options);
+  checkFunctions(options, "onPeer", "authenticate", "fallback");
   // Null is out of range, and no default.
   const idleTimeout = options.idleTimeout === undefined
     ? idleTimeoutOf(options.session)

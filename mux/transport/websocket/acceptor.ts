@@ -16,7 +16,7 @@ import type {
 import { Handshakes } from "../handshakes.ts";
 import { REASON_PHRASES } from "./http_head.ts";
 import { checkHosts, refusalOf, type RefusalStatus } from "./request_rules.ts";
-import { webSocketTransport } from "./transport.ts";
+import { WebSocketTransport } from "./transport.ts";
 
 /** What a server knows of a request, such as a `Deno.ServeHandlerInfo`. */
 export interface RequestInfo {
@@ -216,7 +216,7 @@ export function webSocketAcceptor(
       const isAwaited = shaking.finish();
       cancel();
       if (!open || !isAwaited) return socket.close();
-      push({ ...connection, transport: webSocketTransport(socket), tls });
+      push({ ...connection, transport: new WebSocketTransport(socket), tls });
     }, { once: true });
     return response;
   }
