@@ -876,6 +876,52 @@ test("rendezvousService: names, relays and relayed bytes are limited", async (t)
   assert(service.stats.relayedBytes < 400_000, "the relay has ended");
 });
 
+test("rendezvousService: one session has its share of meetings and relays", async (t) => {
+  const service = rendezvousService({ maxRelays: 16, maxMeetings: 16 });
+  const connect = (handler: Router) => {
+    const [client, server] = memoryPair({ handler }, { handler: service });
+    t.watch(server);
+    return t.watch(client);
+  };
+  // A peer that listens under several names, and answers when it may.
+  const router = new Router();
+  const answers = Promise.withResolvers<void>();
+  router.handle(SELECTORS.punch, async (_, respond) => {
+    await answers.promise;
+    await respond.return();
+  });
+  router.handle(SELECTORS.stream, async (call, respond) => {
+    await call.receive();
+    await respond.continue();
+  });
+  const listening = connect(router);
+  const names = ["a", "b", "c"];
+  for (const name of names) await register(listening, bob, { name });
+  const [greedy, other] = [connect(new Router()), connect(new Router())];
+  const args = (name: string) => [
+    { name, fingerprint: bob.fingerprint, local: [] },
+  ];
+  for (const selector of [SELECTORS.meet, SELECTORS.relay]) {
+    for (let i = 0; i < 8; i++) {
+      await greedy.request(selector, args(names[i % 3]!));
+    }
+    for (const name of names) {
+      await registerRefused(
+        greedy.request(selector, args(name)),
+        "limit-exceeded",
+      );
+    }
+    await other.request(selector, args("a"));
+  }
+  answers.resolve();
+  assertEquals(service.stats.relays, 9);
+  // What has ended counts no more.
+  await other.close();
+  await greedy.close();
+  await until(() => service.stats.relays === 0);
+  await listening.close();
+});
+
 test("rendezvousService: what is malformed is refused with bad-arguments", async (t) => {
   const rendezvous = await meet(t);
   const peer = t.watch(
