@@ -1,6 +1,10 @@
 import { untilAborted } from "../../time_limit.ts";
 import type { SchemeOptions } from "../transport/types.ts";
-import { pinsOf, readPem } from "../transport/node/tls/tls_options.ts";
+import {
+  pinsOf,
+  readPem,
+  serverNameOf,
+} from "../transport/node/tls/tls_options.ts";
 import { QuicConnection } from "./connection.ts";
 import { hashOf } from "./certificate_hash.ts";
 import { clientEndpoint, quicRuntime, transportOptions } from "./endpoint.ts";
@@ -62,7 +66,7 @@ function trustOf(
   const pins = pinsOf(tls.pin);
   const { ca, serverName } = tls;
   return {
-    ...(serverName !== undefined && { serverName }),
+    ...(serverName !== undefined && { serverName: serverNameOf(serverName) }),
     ...(ca !== undefined &&
       { caCerts: [ca].flat().map((pem) => readPem(pem, "ca")) }),
     ...(pins !== undefined && { serverCertificateHashes: pins.map(hashOf) }),

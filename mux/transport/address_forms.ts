@@ -49,7 +49,7 @@ export function parseRemote(
 }
 
 /** A name, or an address of IPv4; undefined if the text is none. */
-function nameOf(text: string | undefined): string | undefined {
+export function nameOf(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   // Names in other letters are looked up in their form of ASCII.
   const hostname = URL.parse(`http://${text}`)?.hostname ?? "";

@@ -235,6 +235,35 @@ Deno.test("TLS: the name of the server may be another than that of its address",
   assertEquals(await peer.call("echo", [1]), 1);
 });
 
+Deno.test("TLS: the name of a server is sent and checked in its form of ASCII", async () => {
+  const ascii = "xn--bcher-kva.example";
+  const { cert, key } = await ca.issue("CN=server", { names: [ascii] });
+  const { createServer } = await import("node:tls");
+  const sent: unknown[] = [];
+  const other = createServer({ cert, key });
+  other.on("secureConnection", (socket) => {
+    sent.push((socket as { servername?: unknown }).servername);
+    socket.on("error", () => {});
+    socket.resume();
+  });
+  await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+  const { port } = other.address() as { port: number };
+  const tls = { ca: ca.cert };
+  for (const serverName of ["bücher.example", "BÜCHER.example.", ascii]) {
+    const peer = await dial(`tls://127.0.0.1:${port}`, {
+      tls: { ...tls, serverName },
+    });
+    await peer.close();
+  }
+  assertEquals(sent, [ascii, ascii, ascii]);
+  await new Promise((resolve) => other.close(resolve));
+  await using there = await serve({ cert, key });
+  await using peer = await dial(there.addr, {
+    tls: { ...tls, serverName: "bücher.example" },
+  });
+  assertEquals(await peer.call("echo", [1]), 1);
+});
+
 Deno.test("TLS: a fingerprint is trust enough, and the error of an unknown issuer tells it", async () => {
   const expired = await stranger.issue("CN=x", { from: -3, until: -2 });
   await using there = await serve(expired);
@@ -630,6 +659,10 @@ Deno.test("TLS: options that are missing or not valid are errors of listen() and
     [{ ca: pem("CERTIFICATE", "AAAA") }, '"tls.ca" is not valid: '],
     [{ cert }, '"tls.cert" needs "tls.key"'],
     [{ key }, '"tls.key" needs "tls.cert"'],
+    [{ serverName: "a b" }, '"tls.serverName": "a b" is not'],
+    [{ serverName: "" }, '"tls.serverName": "" is not'],
+    [{ serverName: "*.example.com" }, '"tls.serverName": "*.example.com"'],
+    [{ serverName: 5 as unknown as string }, '"tls.serverName": "5" is not'],
   ];
   for (const [tls, text] of badToDial) {
     const error = await assertRejects(

@@ -96,10 +96,7 @@ for (const runtime of ["node", "node24", "bun"] as const) {
 Deno.test({
   name: "node_bun: sockets and child processes of deno",
   ignore: missing !== undefined,
-  fn: (t) => {
-    const file = runtimes!.node.sockets.at(-1)!;
-    return testSockets([Deno.execPath(), "run", "-A", file], t);
-  },
+  fn: (t) => testSockets(sockets("deno"), t),
 });
 
 // Deno is one end of the cases above. Here it is none.
@@ -127,24 +124,32 @@ for (
   }
 }
 
-for (const runtime of ["node", "node24", "bun"] as const) {
+/** The words that run sockets.ts; Deno runs the same file. */
+function sockets(runtime: keyof Runtimes | "deno"): [string, ...string[]] {
+  if (runtime !== "deno") return runtimes![runtime].sockets;
+  return [Deno.execPath(), "run", "-A", runtimes!.node.sockets.at(-1)!];
+}
+
+for (
+  const [one, other] of [
+    ["deno", "node"],
+    ["deno", "node24"],
+    ["deno", "bun"],
+    ["node", "bun"],
+    ["bun", "node24"],
+    ["node24", "node"],
+  ] as const
+) {
   for (const scheme of ["tls", "wss"]) {
     Deno.test({
-      name: `node_bun: deno ↔ ${runtime}, ${scheme}: with client certificates`,
+      name: `node_bun: ${one} ↔ ${other}, ${scheme}: with client certificates`,
       ignore: missing !== undefined,
       async fn() {
         const place = await certificates();
         const address = `${scheme}://127.0.0.1:0`;
-        const [program, ...args] = runtimes![runtime].sockets;
-        const deno = ["run", "-A", args.at(-1)!];
-        for (
-          const [server, client] of [
-            [[program, ...args], [Deno.execPath(), ...deno]],
-            [[Deno.execPath(), ...deno], [program, ...args]],
-          ] as [string, ...string[]][][]
-        ) {
-          const [command, ...words] = server!;
-          await using serving = startProgram(command!, [
+        for (const [server, client] of [[one, other], [other, one]] as const) {
+          const [command, ...words] = sockets(server);
+          await using serving = startProgram(command, [
             ...words,
             "serve",
             address,
@@ -152,8 +157,8 @@ for (const runtime of ["node", "node24", "bun"] as const) {
           ]);
           const line = await serving.line(/listening/);
           const found = line.split(" ").at(-1)!;
-          const [dialer, ...rest] = client!;
-          const said = await run(dialer!, [...rest, "dial", found, place]);
+          const [dialer, ...rest] = sockets(client);
+          const said = await run(dialer, [...rest, "dial", found, place]);
           assertEquals(said, "A\n");
         }
       },

@@ -38,7 +38,7 @@ import {
   tcpPlace,
 } from "../sockets.ts";
 import { NodeTransport, systemError } from "../streams.ts";
-import { credentialsOf, pinsOf } from "./tls_options.ts";
+import { credentialsOf, pinsOf, serverNameOf } from "./tls_options.ts";
 import {
   alertOf,
   clientErrorOf,
@@ -116,7 +116,8 @@ export async function connectTls(
   signal: AbortSignal,
   protocol: string = PROTOCOL,
 ): Promise<NodeTransport> {
-  const { serverName = place.host } = options;
+  // A certificate has no zone.
+  const { serverName = place.host.replace(/%.*/, "") } = options;
   // Checked first: a connection that was made would have to be closed.
   const terms = termsOf({ ...options, serverName }, protocol);
   const socket = await connectSocket(place, signal);
@@ -156,7 +157,7 @@ function termsOf(
   return {
     module: requiredModule<TlsModule>("node:tls"),
     pins: pinsOf(options.pin),
-    serverName: options.serverName,
+    serverName: serverNameOf(options.serverName),
     minVersion: options.minVersion ?? MIN_VERSION,
     credentials: credentialsOf(options),
     protocol,

@@ -1,3 +1,4 @@
+import { ipv6Of, nameOf } from "../../address_forms.ts";
 import type { Pem, TlsDialOptions } from "../../types.ts";
 import { requiredModule } from "../builtin.ts";
 import { fingerprintOf } from "./certificate.ts";
@@ -163,4 +164,19 @@ export function pinsOf(
       `Cannot use option "tls.pin": "${text}" is not the SHA-256 fingerprint of a certificate`,
     );
   });
+}
+
+/**
+ * The host of option `tls.serverName`, in its form of ASCII and without a dot at its
+ * end. Of a name in other letters, Deno would send none to the server, and Node and
+ * Bun bytes that servers need not understand.
+ *
+ * @throws {TypeError} if the option is no host
+ */
+export function serverNameOf(text: string): string {
+  const host = nameOf(`${text}`)?.replace(/\.$/, "") || ipv6Of(`${text}`);
+  if (host !== undefined && typeof text === "string") return host;
+  throw new TypeError(
+    `Cannot use option "tls.serverName": "${text}" is not the name of a host`,
+  );
 }
