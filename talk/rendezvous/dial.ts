@@ -157,7 +157,7 @@ function mayRelay(error: unknown, relay: boolean | undefined): undefined {
   const { message, cause } = error;
   throw noDirectWay(
     `${message}, and option "rendezvous.relay" is false`,
-    cause === undefined ? undefined : { cause },
+    { cause },
   );
 }
 
@@ -172,9 +172,7 @@ async function meetDirectly<T>(
     { signal },
   );
   if (socket === undefined) {
-    throw noDirectWay(
-      "direct connections need QUIC, which this runtime does not have (in Deno: --unstable-net)",
-    );
+    throw noDirectWay("this runtime has no QUIC");
   }
   return await dial({
     socket,

@@ -179,11 +179,10 @@ export class OwnRegistration {
     this.#isTakenOver = false;
     if (this.#isContested) return;
     this.#isContested = true;
-    const { name } = this.#terms.address;
     this.#terms.onUnreachable?.(
       new RendezvousError(
         "taken-over",
-        `another listener with the same key has registered the name "${name}"`,
+        "another listener with the same key has registered the name",
       ),
     );
   }

@@ -317,7 +317,7 @@ test("peer: without a relay, a direct connection that fails in its proof is an e
   const error = await refused(call(address, { rendezvous }), "no-direct-way");
   assertMatch(
     error.message,
-    /^the proof on the direct connection to the peer failed: .+, and option "rendezvous.relay" is false$/,
+    /^the proof on the direct connection failed: .+, and option "rendezvous.relay" is false$/,
   );
   assert(error.cause instanceof Error, String(error.cause));
 });
@@ -329,7 +329,7 @@ test("peer: without a relay, a direct connection that stalls in its proof is an 
   const error = await refused(call(address, { rendezvous }), "no-direct-way");
   assertEquals(
     error.message,
-    'the proof on the direct connection to the peer was not complete within 300 ms, and option "rendezvous.relay" is false',
+    'the proof on the direct connection failed: it took longer than 300 ms, and option "rendezvous.relay" is false',
   );
 });
 

@@ -404,7 +404,7 @@ export class Service implements RendezvousService {
       this.#waiting >= maxMeetings || found.meetings >= maxMeetingsPerName ||
       own.meetings >= maxMeetingsPerSession
     ) {
-      throw refusal("limit-exceeded", "there are too many meetings now");
+      throw refusal("limit-exceeded", "too many meetings now");
     }
     const here = placesOf(call.peer, request.local);
     const there = placesOf(found.peer, found.local);
@@ -439,7 +439,7 @@ export class Service implements RendezvousService {
       this.#relays >= maxRelays || found.relays >= maxRelaysPerName ||
       own.relays >= maxRelaysPerSession
     ) {
-      throw refusal("limit-exceeded", "too many connections are relayed now");
+      throw refusal("limit-exceeded", "too many relays now");
     }
     this.#relays++;
     this.#relaysTotal++;
@@ -477,11 +477,8 @@ export class Service implements RendezvousService {
   }
 
   #shareOf(peer: CallingPeer): Share {
-    let share = this.#dialing.get(peer);
-    if (share === undefined) {
-      share = { meetings: 0, relays: 0 };
-      this.#dialing.set(peer, share);
-    }
+    const share = this.#dialing.get(peer) ?? { meetings: 0, relays: 0 };
+    this.#dialing.set(peer, share);
     return share;
   }
 

@@ -252,7 +252,7 @@ async function dialWith<T>(
   }
   const all = listOf(places);
   if (all.length === 0) {
-    throw noDirectWay("the rendezvous knows no address of the peer over UDP");
+    throw noDirectWay("the peer has no address over UDP");
   }
   const runtime = quicRuntime();
   const won = Promise.withResolvers<QuicConnLike | undefined>();
@@ -260,7 +260,8 @@ async function dialWith<T>(
   const limited = limitedSignal({
     signal: options.signal,
     timeout,
-    onTimeout: () => new DOMException("No direct way", "TimeoutError"),
+    onTimeout: () =>
+      new DOMException(`it took longer than ${timeout} ms`, "TimeoutError"),
   });
   let isOver = false;
   const giveUp = () => {
@@ -290,7 +291,7 @@ async function dialWith<T>(
     if (conn === undefined) {
       options.signal.throwIfAborted();
       throw noDirectWay(
-        `no direct connection to the peer was made within ${timeout} ms`,
+        `no direct connection was made within ${timeout} ms`,
         failure,
       );
     }
@@ -305,16 +306,12 @@ async function dialWith<T>(
       // Only the peer itself can refuse, and would do so on any other way. Whatever
       // else fails here must not keep the peers from meeting on the relayed way.
       if (error instanceof TlsError) throw error;
-      throw limited.signal.aborted
-        ? noDirectWay(
-          `the proof on the direct connection to the peer was not complete within ${timeout} ms`,
-        )
-        : noDirectWay(
-          `the proof on the direct connection to the peer failed: ${
-            error instanceof Error ? error.message : error
-          }`,
-          { cause: error },
-        );
+      throw noDirectWay(
+        `the proof on the direct connection failed: ${
+          (error as Error).message
+        }`,
+        { cause: error },
+      );
     }
   } finally {
     isOver = true;
