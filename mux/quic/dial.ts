@@ -4,7 +4,7 @@ import {
   pinsOf,
   readPem,
   serverNameOf,
-} from "../transport/node/tls_options.ts";
+} from "../transport/node/tls/tls_options.ts";
 import { QuicConnection } from "./connection.ts";
 import { hashOf } from "./certificate_hash.ts";
 import { clientEndpoint, quicRuntime, transportOptions } from "./endpoint.ts";

@@ -28,6 +28,7 @@ import {
   type Places,
   registerRequest,
   SELECTORS,
+  TAKEN_OVER,
 } from "./wire.ts";
 
 /** Milliseconds that a registered peer has for an answer. */
@@ -51,12 +52,22 @@ export interface RendezvousOptions {
   /** The same for one listening peer. An integer of at least 1. Default: 16. */
   maxMeetingsPerName?: number | undefined;
   /**
+   * The same for one session that dials. `dial()` makes one meeting after another. An
+   * integer of at least 1. Default: 8.
+   */
+  maxMeetingsPerSession?: number | undefined;
+  /**
    * Connections that are relayed at once. An integer of at least 0; 0 turns relaying
    * off. Default: 256.
    */
   maxRelays?: number | undefined;
   /** The same for one listening peer. An integer of at least 0. Default: 32. */
   maxRelaysPerName?: number | undefined;
+  /**
+   * The same for one session that dials. `dial()` makes a session for each connection.
+   * An integer of at least 0. Default: 8.
+   */
+  maxRelaysPerSession?: number | undefined;
   /**
    * Bytes of one relayed connection, in both directions together, after which it
    * ends. A number of at least 0. Default: 1,024 MiB.
@@ -88,8 +99,10 @@ export const DEFAULT_RENDEZVOUS_OPTIONS: Readonly<
   maxNamesPerSession: 4,
   maxMeetings: 1_024,
   maxMeetingsPerName: 16,
+  maxMeetingsPerSession: 8,
   maxRelays: 256,
   maxRelaysPerName: 32,
+  maxRelaysPerSession: 8,
   maxRelayedSize: 2 ** 30,
   nameGrace: 60_000,
 });
@@ -143,18 +156,24 @@ export function rendezvousService(
   return new Service(options);
 }
 
+/** What is under way for one side. */
+interface Share {
+  /** Meetings that wait for an answer. */
+  meetings: number;
+  /** Connections that are relayed. */
+  relays: number;
+}
+
 /** A name that is registered. */
-interface Registration {
+interface Registration extends Share {
   readonly certificate: PeerCertificate;
   /** Calls the peer. */
   readonly caller: Caller;
   readonly peer: CallingPeer;
   /** Its addresses in its own networks. */
   readonly local: readonly Place[];
-  /** Ends it. */
-  readonly end: () => void;
-  meetings: number;
-  relays: number;
+  /** Ends it, because the same key registers the name again. */
+  readonly takeOver: () => void;
 }
 
 /** A name whose peer was lost. */
@@ -177,6 +196,8 @@ export class Service implements RendezvousService {
   /** The certificate of a listener that was read last, and what is in it. */
   #read: { cert: Pem; identities: readonly string[] } | undefined;
   readonly #nonces = new WeakMap<CallingPeer, string>();
+  /** What sessions that dial have under way. */
+  readonly #dialing = new WeakMap<CallingPeer, Share>();
   #waiting = 0;
   #meetings = 0;
   #relays = 0;
@@ -293,18 +314,25 @@ export class Service implements RendezvousService {
       }
       void channel?.close();
     };
+    let isTakenOver = false;
+    const sayTakenOver = () =>
+      void respond.send(TAKEN_OVER).catch(() => {}).then(end);
     const registration: Registration = {
       certificate,
       caller: call.caller,
       peer: call.peer,
       local,
-      end,
+      takeOver() {
+        isTakenOver = true;
+        if (channel !== undefined) sayTakenOver();
+      },
       meetings: 0,
       relays: 0,
     };
-    // The same key: the peer has come back before its old session was lost. All of
-    // this is in one turn, so that of two keys that ask at once, one gets the name.
-    before?.end();
+    // The same key: a second listener, or the peer has come back before its old
+    // session was lost. All of this is in one turn, so that of two keys that ask at
+    // once, one gets the name.
+    before?.takeOver();
     this.#names.set(name, registration);
     this.#kept.delete(name);
     this.#limitKept();
@@ -316,7 +344,8 @@ export class Service implements RendezvousService {
       end();
       throw error;
     }
-    if (this.#names.get(name) !== registration) void channel.close();
+    if (isTakenOver) sayTakenOver();
+    else if (this.#names.get(name) !== registration) void channel.close();
   }
 
   /** Keeps the name of a peer that was lost. */
@@ -365,8 +394,13 @@ export class Service implements RendezvousService {
   async #meet(call: Call, respond: Responder): Promise<void> {
     const request = meetRequest(await call.receive());
     const found = this.#find(request);
-    const { maxMeetings, maxMeetingsPerName } = this.#limits;
-    if (this.#waiting >= maxMeetings || found.meetings >= maxMeetingsPerName) {
+    const own = this.#shareOf(call.peer);
+    const { maxMeetings, maxMeetingsPerName, maxMeetingsPerSession } =
+      this.#limits;
+    if (
+      this.#waiting >= maxMeetings || found.meetings >= maxMeetingsPerName ||
+      own.meetings >= maxMeetingsPerSession
+    ) {
       throw refusal("limit-exceeded", "there are too many meetings now");
     }
     const here = placesOf(call.peer, request.local);
@@ -374,6 +408,7 @@ export class Service implements RendezvousService {
     const [near, far] = delays(call.peer, found.peer);
     this.#waiting++;
     found.meetings++;
+    own.meetings++;
     this.#meetings++;
     // Its answer is not awaited: the peers are to send at the same time. If it does
     // not answer, there is no direct way.
@@ -382,6 +417,7 @@ export class Service implements RendezvousService {
     }).catch(() => {}).finally(() => {
       this.#waiting--;
       found.meetings--;
+      own.meetings--;
     });
     await respond.return({ ...there, delay: near });
   }
@@ -389,13 +425,23 @@ export class Service implements RendezvousService {
   /** Passes bytes on between two peers. */
   async #relay(call: Call, respond: Responder): Promise<void> {
     const found = this.#find(meetRequest(await call.receive()));
-    const { maxRelays, maxRelaysPerName, maxRelayedSize } = this.#limits;
-    if (this.#relays >= maxRelays || found.relays >= maxRelaysPerName) {
+    const own = this.#shareOf(call.peer);
+    const {
+      maxRelays,
+      maxRelaysPerName,
+      maxRelaysPerSession,
+      maxRelayedSize,
+    } = this.#limits;
+    if (
+      this.#relays >= maxRelays || found.relays >= maxRelaysPerName ||
+      own.relays >= maxRelaysPerSession
+    ) {
       throw refusal("limit-exceeded", "too many connections are relayed now");
     }
     this.#relays++;
     this.#relaysTotal++;
     found.relays++;
+    own.relays++;
     try {
       const there = await found.caller.request(SELECTORS.stream, [], {
         signal: call.signal,
@@ -423,7 +469,17 @@ export class Service implements RendezvousService {
     } finally {
       this.#relays--;
       found.relays--;
+      own.relays--;
     }
+  }
+
+  #shareOf(peer: CallingPeer): Share {
+    let share = this.#dialing.get(peer);
+    if (share === undefined) {
+      share = { meetings: 0, relays: 0 };
+      this.#dialing.set(peer, share);
+    }
+    return share;
   }
 
   #find({ name, fingerprint }: MeetRequest): Registration {
