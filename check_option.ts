@@ -77,6 +77,94 @@ export function withDefaults<Name extends string>(
 }
 
 /**
+ * Checks options, or another argument with members. In their place, a number or an
+ * array would have none of the members, and every default would apply.
+ *
+ * @param what what it is called, as in `options of peer`
+ * @throws {TypeError} if it is not an object
+ */
+export function checkObject(what: string, value: unknown): void {
+  if (kindOf(value) !== "an object") throw wrongKind(what, value, "an object");
+}
+
+/**
+ * Checks an argument or an option by the methods that are used of it.
+ *
+ * @param what what it is called, as in `option "codec"`
+ * @param expected what it has to be, as in `a codec`
+ * @param names the methods
+ * @throws {TypeError} if one of them is missing
+ */
+export function checkMethods(
+  what: string,
+  value: unknown,
+  expected: string,
+  ...names: string[]
+): void {
+  const given = (value ?? {}) as Record<string, unknown>;
+  if (names.every((name) => typeof given[name] === "function")) return;
+  throw wrongKind(what, value, expected);
+}
+
+/**
+ * Checks options that are functions, so that a mistake is not found when the first of
+ * them is called.
+ *
+ * @param names those of the options
+ * @throws {TypeError} if one is given, and is no function
+ */
+export function checkFunctions<Name extends string>(
+  options: { readonly [name in Name]?: unknown },
+  ...names: Name[]
+): void {
+  for (const name of names) {
+    if (options[name] !== undefined) {
+      checkFunction(`option "${name}"`, options[name]);
+    }
+  }
+}
+
+/**
+ * Checks an argument that is a function.
+ *
+ * @param what what it is called
+ * @throws {TypeError} if it is not a function
+ */
+export function checkFunction(what: string, value: unknown): void {
+  if (typeof value !== "function") throw wrongKind(what, value, "a function");
+}
+
+/**
+ * Checks an option that is a list, if it is given. A text, which is a list of
+ * characters, is none.
+ *
+ * @throws {TypeError} if it is not an array
+ */
+export function checkList(name: string, value: unknown): void {
+  if (value === undefined || Array.isArray(value)) return;
+  throw wrongKind(`option "${name}"`, value, "an array");
+}
+
+/** The error for an argument or an option of the wrong kind. */
+export function wrongKind(
+  what: string,
+  value: unknown,
+  expected: string,
+): TypeError {
+  return new TypeError(
+    `Cannot use ${what}: ${kindOf(value)} is not ${expected}`,
+  );
+}
+
+/** What a value is, for an error text. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return "an array";
+  const kind = typeof value;
+  return kind === "object" ? "an object" : `a ${kind}`;
+}
+
+/**
  * Checks the option `signal`. A signal of another realm or library is one, too. Of
  * a signal, this package uses `aborted`, `reason` and the methods for listeners:
  * some libraries have no `throwIfAborted()`.
@@ -87,10 +175,7 @@ export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
   const given = signal as Partial<AbortSignal> | null;
   if (typeof given?.aborted === "boolean") return;
-  const what = Object.prototype.toString.call(signal);
-  throw new TypeError(
-    `Cannot use option "signal": ${what} is not an AbortSignal`,
-  );
+  throw wrongKind('option "signal"', signal, "an AbortSignal");
 }
 
 /**

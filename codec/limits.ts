@@ -1,6 +1,6 @@
 import type { Codec, CodecOptions, ValueWeight } from "./codec.ts";
 import { CodecError } from "./errors.ts";
-import { checkOption } from "../check_option.ts";
+import { checkObject, checkOption } from "../check_option.ts";
 
 /**
  * The default of {@linkcode CodecOptions.maxDepth}: deeper than hand-written
@@ -31,6 +31,7 @@ export interface CodecLimits {
  * @throws {RangeError} if an option is out of range
  */
 export function codecLimits(options: CodecOptions): CodecLimits {
+  checkObject("options of codec", options);
   const { maxDepth = DEFAULT_MAX_DEPTH, maxItems = DEFAULT_MAX_ITEMS } =
     options;
   checkOption("maxDepth", maxDepth, { min: 1, max: DEEPEST_MAX_DEPTH });

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  checkObject,
   checkOption,
   type OptionRange,
   withDefaults,
@@ -172,13 +173,14 @@ let latest: ResolvedSessionOptions = DEFAULT_SESSION_OPTIONS;
 /**
  * Checks the options and fills in the defaults of the limits.
  *
- * @throws {RangeError} if an option is not an integer within its range, or
- * `keepAlive` is of another type
- * @throws {TypeError} if `memoryPool` was not made by `memoryPool()`
+ * @throws {RangeError} if an option is not an integer within its range
+ * @throws {TypeError} if `options` or `keepAlive` is of another type, or `memoryPool`
+ * was not made by `memoryPool()`
  */
 export function resolveOptions(
   options: SessionOptions = {},
 ): ResolvedSessionOptions {
+  checkObject("options of session", options);
   checkKeepAlive(options.keepAlive);
   checkPool(options.memoryPool);
   const resolved = withDefaults(options, DEFAULT_SESSION_OPTIONS, RANGES);
@@ -193,13 +195,7 @@ export function resolveOptions(
 
 function checkKeepAlive(keepAlive: SessionOptions["keepAlive"]): void {
   if (keepAlive === undefined || typeof keepAlive === "boolean") return;
-  if (typeof keepAlive !== "object" || keepAlive === null) {
-    throw new RangeError(
-      `Cannot use option "keepAlive": ${
-        String(keepAlive)
-      } is neither a boolean nor an object`,
-    );
-  }
+  checkObject('option "keepAlive"', keepAlive);
   const range = { min: 1, max: MAX_DELAY };
   for (const name of ["interval", "timeout"] as const) {
     const value = keepAlive[name];

@@ -1,3 +1,4 @@
+import { checkMethods } from "../check_option.ts";
 import { isRawChannel, splice } from "./channel/channel_streams.ts";
 import { MuxError } from "./errors.ts";
 import type { Channel, Session } from "./types.ts";
@@ -38,8 +39,12 @@ import type { Channel, Session } from "./types.ts";
  * @returns resolves when both sessions have ended
  * @throws {MuxError} the error of a session that did not end cleanly;
  * `invalid-state` if a session has a handler or is being iterated
+ * @throws {TypeError} if one of them is not a session
  */
 export async function proxy(a: Session, b: Session): Promise<void> {
+  for (const session of [a, b]) {
+    checkMethods("session", session, "a session", "accept", "open");
+  }
   const splices = new Set<Promise<void>>();
   const spliceInto = (other: Session) => (channel: Channel) => {
     const done = openAndSplice(channel, other).finally(() =>

@@ -1,3 +1,4 @@
+import { checkMethods } from "../check_option.ts";
 import { ChannelTable } from "./table/channel_table.ts";
 import {
   connectionLost,
@@ -168,6 +169,13 @@ export class QmuxSession implements RawSession {
     clock: Clock = SYSTEM_CLOCK,
   ) {
     const resolved = resolveOptions(options);
+    const { readable } = (transport ?? {}) as Partial<Duplex>;
+    checkMethods(
+      "transport",
+      readable ?? transport,
+      "a transport or a pair of byte streams",
+      readable === undefined ? "read" : "getReader",
+    );
     this.#clock = clock;
     this.#closeTimeout = resolved.closeTimeout;
     this.#transport = "readable" in transport
@@ -606,7 +614,9 @@ export function sessionOver(
  * @throws {TypeError} if the session does not come from this package
  */
 export function rawSession(session: Session): RawSession {
-  if (typeof (session as Partial<RawSession>).openRaw === "function") {
+  if (
+    typeof (session as Partial<RawSession> | undefined)?.openRaw === "function"
+  ) {
     return session as RawSession;
   }
   throw new TypeError(

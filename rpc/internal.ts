@@ -38,7 +38,7 @@ export { LazyServer, loadServer } from "./server/lazy_server.ts";
 export type { Server, ServerOptions } from "./server/server.ts";
 export { SessionState } from "./session_state.ts";
 export { DEFAULT_MAX_META_SIZE, MAX_META_SIZE } from "./wire/metadata.ts";
-export { checkSelector, kindOf } from "./wire/selector.ts";
+export { checkSelector } from "./wire/selector.ts";
 export type {
   Call,
   Caller,

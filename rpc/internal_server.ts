@@ -9,6 +9,7 @@ import "./internal.ts"; // Keeps bundles in few chunks.
 import "./handler/call_function.ts";
 import "./handler/respond_with.ts";
 import "./handler/run_middleware.ts";
+import "./handler/unanswered.ts";
 import "./server/argument_memory.ts";
 import "./server/call_queue.ts";
 import "./server/incoming_call.ts";
@@ -16,6 +17,7 @@ import "./server/request_decoder.ts";
 import "./server/responder.ts";
 import "./server/response_writer.ts";
 import "./server/unsent_responses.ts";
+import "./wire/call_header.ts";
 import "./wire/error_header.ts";
 import "./wire/received_stream.ts";
 import "./wire/value_receiver.ts";

@@ -1,6 +1,6 @@
 import { loadScheme, type Scheme, SCHEME_NAMES } from "../mux/internal.ts";
 import { redactedAddress, redactedIn } from "../printable_text.ts";
-import { kindOf } from "../rpc/internal.ts";
+import { kindOf } from "../check_option.ts";
 import { loadedInTime, NOT_LOADED } from "../time_limit.ts";
 import { TalkError } from "./errors.ts";
 

@@ -6,6 +6,12 @@
  *
  * @module
  */
+import {
+  checkFunctions,
+  checkList,
+  checkMethods,
+  checkObject,
+} from "../check_option.ts";
 import type { Closable } from "./listener/types.ts";
 import { checkCloseOptions } from "./peer.ts";
 
@@ -80,10 +86,20 @@ export function closeOnSignals(
   closable: Closable | Iterable<Closable>,
   options: CloseOnSignalsOptions = {},
 ): ClosingOnSignals {
+  checkObject("options of closeOnSignals()", options);
+  checkFunctions(options, "onSignal");
+  checkList("signals", options.signals);
   const { drainTimeout = DEFAULT_SIGNAL_DRAIN_TIMEOUT, onSignal } = options;
   checkCloseOptions({ drainTimeout });
   const runtime = runtimeSignals();
-  const all = Symbol.iterator in closable ? [...closable] : [closable];
+  const all = (closable as Partial<Iterable<Closable>> | null)?.[
+      Symbol.iterator
+    ] === undefined
+    ? [closable as Closable]
+    : [...closable as Iterable<Closable>];
+  for (const one of all) {
+    checkMethods("closable", one, 'anything with "close()"', "close");
+  }
   const listening = new Map<string, () => void>();
   let received: string | undefined;
   let count = 0;

@@ -57,6 +57,6 @@ export function memoryPair<
 }
 
 function checkOptions<C extends Carried>(options: MemoryPairOptions<C>): void {
-  resolveOptions(options.session);
   checkPeerOptions(options);
+  resolveOptions(options.session);
 }

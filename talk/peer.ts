@@ -20,6 +20,10 @@ import {
 } from "../mux/internal.ts";
 import { callHook } from "../call_hook.ts";
 import {
+  checkFunctions,
+  checkList,
+  checkMethods,
+  checkObject,
   checkSignal,
   checkTime,
   type OptionRange,
@@ -42,7 +46,6 @@ import {
   DEFAULT_QUEUE_LIMITS,
   type Handler,
   invoke,
-  kindOf,
   LazyServer,
   MAX_META_SIZE,
   type Middleware,
@@ -278,29 +281,27 @@ function usualCodec(): Codec {
  * Checks the options of a peer, and returns its limits.
  *
  * @throws {RangeError} if a limit is out of range
- * @throws {TypeError} if `handler`, `codec`, `codecs` or `observer` is not what its
- * name says
+ * @throws {TypeError} if `handler`, `codec`, `codecs`, `observer` or `onError` is not
+ * what its name says
  */
 export function checkPeerOptions<C extends Carried, Context>(
   options: PeerOptions<C, Context> & ObserverOption,
 ): Record<keyof PeerLimits, number> {
+  checkObject("options of peer", options);
   const limits = withDefaults(options, DEFAULT_PEER_LIMITS, RANGES);
   checkObserver(options);
+  checkFunctions(options, "onError");
   const { handler, codec, codecs = [] } = options;
   if (handler !== undefined) checkHandler(handler, 'use option "handler"');
   if (codec !== undefined) checkCodec("codec", codec);
+  checkList("codecs", codecs);
   for (const one of codecs) checkCodec("codecs", one);
   return limits;
 }
 
 function checkCodec(name: string, codec: Codec): void {
-  const { encode, decode } = (codec ?? {}) as Partial<Codec>;
-  if (typeof encode === "function" && typeof decode === "function") return;
-  throw new TypeError(
-    `Cannot use option "${name}": ${
-      kindOf(codec)
-    } is not a codec; write json()`,
-  );
+  const expected = "a codec; write json()";
+  checkMethods(`option "${name}"`, codec, expected, "encode", "decode");
 }
 
 /** Options for closing. */
@@ -325,11 +326,10 @@ export interface CloseOptions {
  * @throws {TypeError} if `signal` is not a signal
  * @throws {RangeError} if `drainTimeout` is out of range
  */
-export function checkCloseOptions(
-  { drainTimeout, signal }: CloseOptions,
-): void {
-  checkSignal(signal);
-  checkTime("drainTimeout", drainTimeout);
+export function checkCloseOptions(options: CloseOptions): void {
+  checkObject("options of close()", options);
+  checkSignal(options.signal);
+  checkTime("drainTimeout", options.drainTimeout);
 }
 
 /**

@@ -35,7 +35,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { checkSignal } from "../check_option.ts";
+import { checkSignal, kindOf } from "../check_option.ts";
 import { ForeignController } from "./support/foreign_controller.ts";
 
 /** Uses options, of which one is wrong; what it makes is closed again. */
@@ -360,10 +360,9 @@ for (const [name, use] of Object.entries(WITH_SIGNAL)) {
         error = refusal;
       }
       assertInstanceOf(error, TypeError, `${signal}`);
-      const what = Object.prototype.toString.call(signal);
       assertEquals(
         error.message,
-        `Cannot use option "signal": ${what} is not an AbortSignal`,
+        `Cannot use option "signal": ${kindOf(signal)} is not an AbortSignal`,
       );
     }
   });
@@ -450,7 +449,7 @@ Deno.test("selector: one that is no text is a TypeError", async () => {
         error = refusal;
       }
       assertInstanceOf(error, TypeError, String(selector));
-      assert(/must be a string/.test(error.message), error.message);
+      assert(/ is not a string/.test(error.message), error.message);
     }
   }
 });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkFunctions } from "../../check_option.ts";
 import { decode as stdDecode, encode as stdEncode } from "@std/msgpack";
 import { decodeMsgpack } from "./decode.ts";
 import { encodeMsgpack, type MsgpackValue } from "./encode.ts";
@@ -105,8 +106,9 @@ export interface MsgpackOptions extends CodecOptions {
 export function msgpack(
   options: MsgpackOptions = {},
 ): Codec<CarriedByMsgpack> {
-  const { encode = stdEncode, decode = stdDecode } = options;
   const limits = codecLimits(options);
+  checkFunctions(options, "encode", "decode");
+  const { encode = stdEncode, decode = stdDecode } = options;
   const { maxDepth } = limits;
   const scanner = new MsgpackScanner(limits);
   const encodedScanner = new MsgpackScanner({ maxDepth, maxItems: Infinity });

@@ -1,4 +1,9 @@
-import { type OptionRange, withDefaults } from "../../check_option.ts";
+import {
+  checkObject,
+  type OptionRange,
+  withDefaults,
+  wrongKind,
+} from "../../check_option.ts";
 import { DeferredWrites } from "./deferred_writes.ts";
 import { TurnBudget } from "./turns.ts";
 
@@ -85,9 +90,7 @@ export function memoryPool(options: MemoryPoolOptions = {}): MemoryPool {
  */
 export function checkPool(pool: MemoryPool | undefined): void {
   if (pool === undefined || pool instanceof SessionPool) return;
-  throw new TypeError(
-    'Cannot use option "memoryPool": it was not made by memoryPool()',
-  );
+  throw wrongKind('option "memoryPool"', pool, "made by memoryPool()");
 }
 
 /** Makes the part of a new session in a pool, which was checked. */
@@ -134,6 +137,7 @@ class SessionPool implements MemoryPool {
   );
 
   constructor(options: MemoryPoolOptions) {
+    checkObject("options of memoryPool()", options);
     const { size, maxSessions } = withDefaults(
       options,
       DEFAULT_MEMORY_POOL_OPTIONS,

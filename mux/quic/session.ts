@@ -1,3 +1,4 @@
+import { checkMethods } from "../../check_option.ts";
 import { connectionLost, MuxError, sessionClosed } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
 import { joinPool } from "../flow/memory_pool.ts";
@@ -62,6 +63,8 @@ export function quicSession(
   conn: QuicConnLike,
   options: SessionOptions = {},
 ): Session {
+  const expected = "a connection of Deno over QUIC";
+  checkMethods("connection", conn, expected, "createBidirectionalStream");
   return new QuicSession(conn, options);
 }
 

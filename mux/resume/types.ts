@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkOption, checkTime } from "../../check_option.ts";
+import { checkObject, checkOption, checkTime } from "../../check_option.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 
 /** Options of either end of a session that survives its connection. */
@@ -68,6 +68,7 @@ export type ResolvedResumeLimits = Readonly<Record<keyof ResumeLimits, number>>;
 export function resolveResumeLimits(
   options: ResumeLimits,
 ): ResolvedResumeLimits {
+  checkObject("options of resume", options);
   const { timeout, maxUnacknowledged } = {
     timeout: options.timeout ?? DEFAULT_RESUME_OPTIONS.timeout,
     maxUnacknowledged: options.maxUnacknowledged ??
@@ -94,9 +95,10 @@ export type ResolvedListenResume = Readonly<
 export function resolveListenResume(
   options: ListenResumeOptions,
 ): ResolvedListenResume {
+  const limits = resolveResumeLimits(options);
   const { maxDetached = DEFAULT_RESUME_OPTIONS.maxDetached } = options;
   checkOption("maxDetached", maxDetached, { min: 0, max: 2 ** 30 });
-  return { ...resolveResumeLimits(options), maxDetached };
+  return { ...limits, maxDetached };
 }
 
 /** Whether there is a limit in milliseconds at all. */

@@ -1,6 +1,6 @@
 import { RpcError } from "../errors.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
-import { kindOf } from "../wire/selector.ts";
+import { kindOf } from "../../check_option.ts";
 
 /** The functions that one session lends to its peer: what a keeper needs of it. */
 export interface KeeperTable {

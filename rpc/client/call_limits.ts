@@ -1,6 +1,6 @@
 import { offAbort, onAbort } from "../../abort_listeners.ts";
 import { reasonOf } from "../../abort_reason.ts";
-import { checkSignal, checkTime } from "../../check_option.ts";
+import { checkObject, checkSignal, checkTime } from "../../check_option.ts";
 import { MAX_DELAY, startTimer } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { CallOptions } from "../types.ts";
@@ -19,9 +19,10 @@ export interface TimeLimit {
  * @throws {TypeError} if `signal` is not a signal
  * @throws {RangeError} if `timeout` is out of range
  */
-export function checkCallLimits({ signal, timeout }: CallOptions): void {
-  checkSignal(signal);
-  checkTime("timeout", timeout);
+export function checkCallLimits(options: CallOptions): void {
+  checkObject("options of call", options);
+  checkSignal(options.signal);
+  checkTime("timeout", options.timeout);
 }
 
 /**

@@ -494,7 +494,7 @@ export interface PooledCaller extends Caller {
 
 /** The channel pool of a caller, if it has one. */
 export function poolOf(caller: Caller): ChannelPool | undefined {
-  return (caller as Partial<PooledCaller>)[channelPool];
+  return (caller as Partial<PooledCaller> | undefined)?.[channelPool];
 }
 
 /** The key of what a caller with several peers, or changing ones, forwards to. */
@@ -535,7 +535,8 @@ export interface ForwardTargets {
 
 /** What a caller forwards to, if that is not one session. */
 export function forwardTargetsOf(caller: Caller): ForwardTargets | undefined {
-  return (caller as { readonly [forwardTargets]?: ForwardTargets })[
-    forwardTargets
-  ];
+  return (caller as { readonly [forwardTargets]?: ForwardTargets } | undefined)
+    ?.[
+      forwardTargets
+    ];
 }

@@ -61,7 +61,8 @@ export function metaOf<M extends ContractMethod>(
   method: M,
   call: Call,
 ): M["meta"] extends StandardSchema ? OutputOf<M["meta"]> : never {
-  const kept = (call as { [validated]?: ValidatedMeta })[validated];
+  const kept = (call as { [validated]?: ValidatedMeta } | undefined)
+    ?.[validated];
   if (kept?.method !== method) {
     throw new TypeError(
       "Cannot get metadata: the method has not validated that of this call",

@@ -1,3 +1,4 @@
+import { checkMethods, checkObject } from "../../check_option.ts";
 import { checkCallLimits } from "../client/call_limits.ts";
 import type { Carried } from "../../codec/internal.ts";
 import type { RpcResponse } from "../client/response.ts";
@@ -7,6 +8,7 @@ import { NO_META } from "../wire/metadata.ts";
 import { checkSelector, cleanSelector } from "../wire/selector.ts";
 import { checkedCall } from "./checked_call.ts";
 import {
+  checkContract,
   type Contract,
   type ContractMethod,
   type ContractMethods,
@@ -91,6 +93,9 @@ export function clientOf(
   caller: Caller,
   options: ClientOfOptions = {},
 ): object {
+  checkContract(contract);
+  checkMethods("caller", caller, "a peer or another caller", "request");
+  checkObject("options of clientOf()", options);
   const { validate = false, prefix = "", ...callOptions } = options;
   checkCallLimits(callOptions);
   checkSelector(prefix);

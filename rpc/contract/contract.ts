@@ -1,3 +1,4 @@
+import { checkObject, kindOf, wrongKind } from "../../check_option.ts";
 import {
   standardOf,
   type StandardSchema,
@@ -208,6 +209,7 @@ export interface Contract<Methods extends ContractMethods = ContractMethods> {
 export function contract<const Methods extends ContractMethods>(
   init: ContractInit<Methods>,
 ): Contract<Methods> {
+  checkObject("description of contract", init);
   const { name, version, doc, methods } = init;
   if (typeof name !== "string" || name === "") {
     throw new TypeError("Cannot make contract: it has no name");
@@ -259,7 +261,9 @@ export function method<
 >(
   init: MethodInit<Args, Rest, Result, Errors, Meta> = {},
 ): ContractMethod<Args, Rest, Result, Errors, Meta> {
+  checkObject("description of method", init);
   const { args = [], rest, result, errors = {}, meta, doc } = init;
+  checkObject("errors of method", errors);
   if (!Array.isArray(args)) {
     throw new TypeError("Cannot describe method: args is not an array");
   }
@@ -354,6 +358,7 @@ export function streamOf<S extends ValueSpec>(values: S): StreamOf<S> {
 export function objectOf<const Members extends ObjectMembers>(
   members: Members,
 ): ObjectOf<Members> {
+  checkObject("members of object", members);
   for (const [name, member] of Object.entries(members)) {
     if (isComposed(member) || standardOf(member) !== undefined) continue;
     throw new TypeError(
@@ -389,6 +394,27 @@ export function optional<S extends OptionalSpec>(value: S): Optional<S> {
  */
 export function bytes(): Bytes {
   return Object.freeze({ [kind]: "bytes" as const });
+}
+
+/**
+ * Checks what functions of this module take for a contract.
+ *
+ * @throws {TypeError} if it is none
+ */
+export function checkContract(value: unknown): void {
+  const { methods } = (value ?? {}) as Partial<Contract>;
+  if (kindOf(methods) === "an object") return;
+  throw wrongKind("contract", value, "a contract; contract() makes one");
+}
+
+/**
+ * Checks what functions of this module take for a method of a contract.
+ *
+ * @throws {TypeError} if it is none
+ */
+export function checkMethod(value: unknown): void {
+  if (isMethod(value)) return;
+  throw wrongKind("method", value, "a method of a contract");
 }
 
 /** The entries of a group of methods: methods, and objects with more of them. */
@@ -461,7 +487,7 @@ function checkMethods(
     throw new TypeError(`Cannot make contract "${name}": ${problem}`);
   };
   if (
-    typeof methods !== "object" || methods === null ||
+    kindOf(methods) !== "an object" ||
     standardOf(methods) !== undefined || kindIn(methods) !== undefined ||
     outer.has(methods)
   ) {
@@ -472,7 +498,7 @@ function checkMethods(
     );
   }
   const inner = new Set(outer).add(methods);
-  for (const [member, value] of Object.entries(methods)) {
+  for (const [member, value] of Object.entries(methods as object)) {
     if (member === "" || /[./]/.test(member)) {
       fail(
         `"${path}${member}" cannot be called, because of "${member}": a name is not empty, and has neither "." nor "/"`,

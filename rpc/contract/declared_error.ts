@@ -1,5 +1,6 @@
+import { checkObject } from "../../check_option.ts";
 import { CallError, RemoteError } from "../errors.ts";
-import type { ContractMethod } from "./contract.ts";
+import { checkMethod, type ContractMethod } from "./contract.ts";
 import type { InputOf } from "./validation/standard_schema.ts";
 import type { DeclaredError } from "./types.ts";
 import { validate } from "./validation/validate.ts";
@@ -71,6 +72,8 @@ export function makeError<
   message: string,
   init: DeclaredErrorInit<M, Code>,
 ): CallError {
+  checkMethod(method);
+  checkObject("description of error", init);
   if (!Object.hasOwn(method.errors, init.code)) {
     throw new TypeError(
       `Cannot make error: the method does not declare the code "${init.code}"`,
@@ -91,6 +94,7 @@ export async function matchError<M extends ContractMethod>(
   method: M,
   error: unknown,
 ): Promise<DeclaredError<M> | undefined> {
+  checkMethod(method);
   if (!(error instanceof RemoteError || error instanceof CallError)) {
     return undefined;
   }

@@ -1,4 +1,6 @@
+import { checkFunctions, checkObject } from "../../check_option.ts";
 import {
+  checkContract,
   type Contract,
   type ContractMethod,
   type ContractMethods,
@@ -141,6 +143,9 @@ export function describe(
   contract: Contract,
   options: DescribeOptions = {},
 ): ContractDescription {
+  checkContract(contract);
+  checkObject("options of describe()", options);
+  checkFunctions(options, "toJsonSchema");
   const { name, version, doc, methods } = contract;
   const described = [...methodsIn(methods, "")].map(([selector, method]) =>
     describeMethod(selector, method, options.toJsonSchema)

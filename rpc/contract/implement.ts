@@ -4,8 +4,9 @@ import { handlerFrom } from "../handler/handler_from.ts";
 import { description } from "../handler/invoke.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Handler } from "../types.ts";
-import { kindOf } from "../wire/selector.ts";
+import { checkFunctions, checkObject, kindOf } from "../../check_option.ts";
 import {
+  checkContract,
   type Contract,
   type ContractMethods,
   isMethod,
@@ -100,6 +101,9 @@ export function implement<Methods extends ContractMethods>(
   functions: Implementation<Methods>,
   options: ImplementOptions = {},
 ): Handler {
+  checkContract(contract);
+  checkObject("options of implement()", options);
+  checkFunctions(options, "toJsonSchema");
   const { validateResults = true } = options;
   const service = membersOf(
     contract.methods,
@@ -126,7 +130,7 @@ export function implement<Methods extends ContractMethods>(
  * undefined for other handlers.
  */
 export function contractOf(handler: Handler): Contract | undefined {
-  return (handler as { [implemented]?: Contract })[implemented];
+  return (handler as { [implemented]?: Contract } | undefined)?.[implemented];
 }
 
 /** Functions for `handlerFrom()`, and objects with more of them. */

@@ -13,7 +13,7 @@ import {
 } from "../handler/respond_with.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Call } from "../types.ts";
-import { kindOf } from "../wire/selector.ts";
+import { kindOf } from "../../check_option.ts";
 import { isValueStream, type ValueStream } from "../wire/value_source.ts";
 import { keepMeta } from "./call_meta.ts";
 import {

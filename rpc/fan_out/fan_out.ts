@@ -1,7 +1,12 @@
-import { checkOption, checkSignal } from "../../check_option.ts";
+import {
+  checkFunctions,
+  checkObject,
+  checkOption,
+  checkSignal,
+  kindOf,
+} from "../../check_option.ts";
 import { nextTurn } from "../../mux/internal.ts";
 import { CallError } from "../errors.ts";
-import { kindOf } from "../wire/selector.ts";
 import {
   checkResult,
   isValueStream,
@@ -93,6 +98,7 @@ class SourceFanOut<T> implements FanOut<T> {
     source: FanOutSource<T> | undefined,
     options: FanOutOptions<T>,
   ) {
+    checkObject("options of fanOut()", options);
     const {
       buffer = DEFAULT_FAN_OUT_OPTIONS.buffer,
       whenFull = "end",
@@ -105,7 +111,7 @@ class SourceFanOut<T> implements FanOut<T> {
     checkWhenFull(whenFull);
     checkOption("replay", replay, COUNT);
     checkOption("maxSubscribers", maxSubscribers, { min: 0, max: Infinity });
-    checkFunction(size, "size");
+    checkFunctions(options, "size");
     if (source !== undefined && typeof source !== "function") {
       checkSource(source);
     }
@@ -127,6 +133,7 @@ class SourceFanOut<T> implements FanOut<T> {
   }
 
   subscribe(options: SubscribeOptions = {}): ReadableStream<T> {
+    checkObject("options of subscribe()", options);
     const { signal, buffer = this.#buffer } = options;
     const { whenFull = this.#whenFull } = options;
     checkSignal(signal);
@@ -236,15 +243,6 @@ function checkWhenFull(value: unknown): void {
   throw new TypeError(
     `Cannot use option "whenFull": it must be "end", "drop-oldest", "drop-newest" or "keep-latest", and is ${
       typeof value === "string" ? `"${value}"` : kindOf(value)
-    }`,
-  );
-}
-
-function checkFunction(value: unknown, name: string): void {
-  if (typeof value === "function") return;
-  throw new TypeError(
-    `Cannot use option "${name}": it must be a function, and is ${
-      kindOf(value)
     }`,
   );
 }

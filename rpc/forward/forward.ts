@@ -1,4 +1,4 @@
-import { checkOption } from "../../check_option.ts";
+import { checkObject, checkOption } from "../../check_option.ts";
 import { forwardTargetsOf, poolOf } from "../client/channel_pool.ts";
 import { loadPart } from "../errors.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
@@ -71,6 +71,7 @@ export function forward(
   target: Caller,
   options: ForwardOptions = {},
 ): HandlerFunction {
+  checkObject("options of forward()", options);
   const pool = poolOf(target);
   const targets = forwardTargetsOf(target);
   if (pool === undefined && targets === undefined) {

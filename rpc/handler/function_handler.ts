@@ -7,7 +7,7 @@ import { loadPart } from "../errors.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Answering, FunctionToCall } from "../server/server_call.ts";
 import type { Call, HandlerFunction } from "../types.ts";
-import { kindOf } from "../wire/selector.ts";
+import { kindOf } from "../../check_option.ts";
 import { isServerCall, special } from "./invoke.ts";
 
 /** How to call a marked function. */

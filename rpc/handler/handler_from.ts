@@ -2,7 +2,7 @@ import { isPlainObject } from "../../codec/internal.ts";
 import { channelPool } from "../client/channel_pool.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Handler, HandlerObject } from "../types.ts";
-import { kindOf } from "../wire/selector.ts";
+import { checkList, checkObject, kindOf } from "../../check_option.ts";
 import {
   isBuiltInNamespace,
   isBuiltInPrototype,
@@ -135,6 +135,8 @@ export function handlerFrom(
   target: object,
   options: HandlerFromOptions = {},
 ): Handler {
+  checkObject("options of handlerFrom()", options);
+  checkList("methods", options.methods);
   const problem = problemOf(target);
   if (problem !== undefined) {
     throw new TypeError(`Cannot make handler: ${problem}`);

@@ -8,7 +8,7 @@ import { printableText } from "../../printable_text.ts";
 import { CallError } from "../errors.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Call, Handler, Responder } from "../types.ts";
-import { kindOf } from "../wire/selector.ts";
+import { kindOf } from "../../check_option.ts";
 
 /** Lets a handler of either form answer a call. */
 export function invoke(
@@ -27,15 +27,6 @@ export function notFound(call: Call, respond: Responder): Promise<void> {
     new CallError(`not found: ${printableText(call.selector)}`, {
       code: "not-found",
     }),
-  );
-}
-
-/** The error of a handler that returned a value in place of responding. */
-export function unanswered({ selector }: Call): TypeError {
-  return new TypeError(
-    `Cannot answer call "${
-      printableText(selector)
-    }": its handler returned a value and did not respond; write handlerFrom(fn) for a function whose result is the answer`,
   );
 }
 

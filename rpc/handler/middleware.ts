@@ -5,7 +5,8 @@
  * @module
  */
 import type { Call, Handler, HandlerFunction, Responder } from "../types.ts";
-import { cleanSelector, kindOf } from "../wire/selector.ts";
+import { cleanSelector } from "../wire/selector.ts";
+import { checkFunction, wrongKind } from "../../check_option.ts";
 import { loadAnswering } from "./function_handler.ts";
 import {
   checkHandler,
@@ -70,7 +71,7 @@ export function withMiddleware<Context = unknown>(
   ...middleware: Middleware<Context>[]
 ): HandlerFunction {
   checkHandler(handler, "add middleware");
-  for (const one of middleware) checkMiddleware(one);
+  for (const one of middleware) checkFunction("middleware", one);
   const around = (handler: Handler): HandlerFunction => (call, respond) =>
     run(middleware as Middleware[], handler, call, respond);
   return Object.assign(around(handler as Handler), {
@@ -101,14 +102,14 @@ export class MiddlewareList {
   add(args: readonly [...pattern: unknown[], middleware: unknown]): Disposable {
     const [pattern, middleware] = args.length === 1 ? ["/", args[0]] : args;
     if (typeof pattern !== "string") {
-      throw new TypeError(
-        `Cannot use middleware: the pattern must be a string, and is ${
-          kindOf(pattern)
-        }; write use("name", middleware)`,
-      );
+      const expected = 'a string; write use("name", middleware)';
+      throw wrongKind("pattern", pattern, expected);
     }
-    checkMiddleware(middleware);
-    const entry = { pattern: cleanSelector(pattern), middleware };
+    checkFunction("middleware", middleware);
+    const entry = {
+      pattern: cleanSelector(pattern),
+      middleware: middleware as Middleware,
+    };
     this.#entries = [...this.#entries, entry];
     return {
       [Symbol.dispose]: () => {
@@ -132,13 +133,6 @@ export class MiddlewareList {
     const list = matching.map(({ middleware }) => middleware);
     return (call, respond) => run(list, handler, call, respond);
   }
-}
-
-function checkMiddleware(value: unknown): asserts value is Middleware {
-  if (typeof value === "function") return;
-  throw new TypeError(
-    `Cannot use middleware: it must be a function, and is ${kindOf(value)}`,
-  );
 }
 
 /** Answers a call by a handler with middleware around it. */

@@ -387,18 +387,22 @@ test("Peer.use: what is no middleware is a TypeError", (t) => {
   assertThrows(
     () => use({}),
     TypeError,
-    "Cannot use middleware: it must be a function, and is an object",
+    "Cannot use middleware: an object is not a function",
   );
-  assertThrows(() => use("x"), TypeError, "is a string");
+  assertThrows(() => use("x"), TypeError, "a string is not a function");
   assertThrows(
     () => use(5, () => {}),
     TypeError,
-    "the pattern must be a string",
+    "is not a string; write use(",
   );
-  assertThrows(() => new Router().use(null as never), TypeError, "is null");
+  assertThrows(
+    () => new Router().use(null as never),
+    TypeError,
+    "null is not a function",
+  );
   assertThrows(
     () => withMiddleware(handlerFrom(() => {}), "x" as never),
     TypeError,
-    "is a string",
+    "a string is not a function",
   );
 });

@@ -1,5 +1,6 @@
 import type { Call, Handler, HandlerObject, Responder } from "../types.ts";
-import { cleanSelector, hasEmptySegment, kindOf } from "../wire/selector.ts";
+import { cleanSelector, hasEmptySegment } from "../wire/selector.ts";
+import { wrongKind } from "../../check_option.ts";
 import {
   checkHandler,
   invoke,
@@ -51,11 +52,8 @@ export class Router implements HandlerObject {
    */
   handle(pattern: string, handler: Handler): Disposable {
     if (typeof pattern !== "string") {
-      throw new TypeError(
-        `Cannot handle calls: the pattern must be a string, and is ${
-          kindOf(pattern)
-        }; write handle("name", handler)`,
-      );
+      const expected = 'a string; write handle("name", handler)';
+      throw wrongKind("pattern", pattern, expected);
     }
     let clean = cleanSelector(pattern);
     if (handler instanceof Router && !clean.endsWith("/")) clean += "/";

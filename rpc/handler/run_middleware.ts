@@ -11,7 +11,8 @@ import type {
   ServerResponder,
 } from "../server/server_call.ts";
 import type { Call, Handler, Responder } from "../types.ts";
-import { invoke, isServerCall, unanswered } from "./invoke.ts";
+import { invoke, isServerCall } from "./invoke.ts";
+import { unanswered } from "./unanswered.ts";
 import { capture, respondWith } from "./respond_with.ts";
 
 /** Answers a call by a handler with middleware around it. */

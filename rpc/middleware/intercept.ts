@@ -1,10 +1,10 @@
+import { checkFunction, checkMethods } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { channelPool } from "../client/channel_pool.ts";
 import { firstValue, type RpcResponse } from "../client/response.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
 import type { Caller, CallOptions } from "../types.ts";
-import { kindOf } from "../wire/selector.ts";
 
 /** A call that is about to be made. */
 export interface OutgoingCall {
@@ -64,20 +64,14 @@ export type Interceptor = (
  *
  * @param caller a peer, a reconnecting peer, or the `caller` of a call
  * @param interceptors functions that the calls go through, the outermost first
- * @throws {TypeError} if an interceptor is not a function
+ * @throws {TypeError} if `caller` makes no calls, or an interceptor is not a function
  */
 export function intercept<C extends Carried = Carried>(
   caller: Caller<C>,
   ...interceptors: Interceptor[]
 ): Caller<C> {
-  for (const one of interceptors) {
-    if (typeof one === "function") continue;
-    throw new TypeError(
-      `Cannot intercept calls: the interceptor must be a function, and is ${
-        kindOf(one)
-      }`,
-    );
-  }
+  checkMethods("caller", caller, "a peer or another caller", "request");
+  for (const one of interceptors) checkFunction("interceptor", one);
   return new InterceptedCaller<C>(caller, interceptors);
 }
 

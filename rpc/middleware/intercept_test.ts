@@ -156,7 +156,7 @@ test("intercept(): what is no interceptor is a TypeError, and the caller no targ
   assertThrows(
     () => intercept(client, {} as Interceptor),
     TypeError,
-    "Cannot intercept calls: the interceptor must be a function, and is an object",
+    "Cannot use interceptor: an object is not a function",
   );
   assertThrows(() => handlerFrom(intercept(client)), TypeError, "it is a peer");
   // Forwarded calls would not go through the interceptors.

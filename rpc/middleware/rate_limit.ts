@@ -1,4 +1,8 @@
-import { checkOption } from "../../check_option.ts";
+import {
+  checkFunctions,
+  checkObject,
+  checkOption,
+} from "../../check_option.ts";
 import { printableText } from "../../printable_text.ts";
 import { CallError } from "../errors.ts";
 import { isServerCall } from "../handler/invoke.ts";
@@ -58,6 +62,7 @@ interface Bucket {
  *
  * @param options the limits
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if `by` is not a function
  */
 export function rateLimit(options: RateLimitOptions): Middleware {
   return rateLimitAt(options, () => performance.now());
@@ -68,6 +73,8 @@ export function rateLimitAt(
   options: RateLimitOptions,
   now: () => number,
 ): Middleware {
+  checkObject("options of rateLimit()", options);
+  checkFunctions(options, "by");
   const {
     calls = Infinity,
     opens = Infinity,

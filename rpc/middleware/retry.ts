@@ -1,6 +1,10 @@
 import { offAbort, onAbort } from "../../abort_listeners.ts";
 import { reasonOf } from "../../abort_reason.ts";
-import { checkOption } from "../../check_option.ts";
+import {
+  checkFunctions,
+  checkObject,
+  checkOption,
+} from "../../check_option.ts";
 import { MuxError } from "../../mux/internal.ts";
 import { MAX_DELAY, timeLimit } from "../../time_limit.ts";
 import { isNotBegun, isUsedUp, RemoteError, RpcError } from "../errors.ts";
@@ -88,6 +92,7 @@ export interface RetryEnvironment {
  *
  * @param options how often, and which calls
  * @throws {RangeError} if an option is out of range
+ * @throws {TypeError} if `idempotent` is not a function
  */
 export function retry(options: RetryOptions = {}): Interceptor {
   return retryIn(options, {
@@ -102,6 +107,8 @@ export function retryIn(
   options: RetryOptions,
   environment: RetryEnvironment,
 ): Interceptor {
+  checkObject("options of retry()", options);
+  checkFunctions(options, "idempotent");
   const limits = resolve(options);
   const { maxAttempts, budget } = limits;
   const { idempotent = () => false } = options;

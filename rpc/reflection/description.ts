@@ -1,4 +1,5 @@
 import {
+  checkHandler,
   description,
   routes,
   source,
@@ -48,8 +49,10 @@ type MarkedFunction = AnyFunction & {
  * ```
  *
  * @param handler the handler to describe
+ * @throws {TypeError} if it is not a handler
  */
 export function describeHandler(handler: Handler): ServiceDescription {
+  checkHandler(handler, "describe handler");
   return described(handler, new Set()) ??
     { methods: [{ selector: "", prefix: true }] };
 }

@@ -1,4 +1,8 @@
-import { checkOption } from "../../check_option.ts";
+import {
+  checkFunctions,
+  checkObject,
+  checkOption,
+} from "../../check_option.ts";
 import { isPermitted } from "../../decision.ts";
 import { CallError } from "../errors.ts";
 import {
@@ -123,7 +127,8 @@ export interface ReflectedService extends HandlerObject {
  *
  * @param handler the service
  * @param options its name and version, its health check, and what is counted
- * @throws {TypeError} if `handler` is not a handler
+ * @throws {TypeError} if `handler` is not a handler, or `health` or `authorize` is not
+ * a function
  * @throws {RangeError} if an option is out of range
  */
 export function withReflection<Context = unknown>(
@@ -155,6 +160,8 @@ class Reflected implements ReflectedService {
 
   constructor(handler: Handler, options: ReflectionOptions, now: () => number) {
     checkHandler(handler, "reflect service");
+    checkObject("options of withReflection()", options);
+    checkFunctions(options, "health", "authorize");
     const {
       health = () => {},
       healthTimeout = DEFAULT_REFLECTION_OPTIONS.healthTimeout,

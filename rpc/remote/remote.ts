@@ -24,7 +24,7 @@ export function remoteOf<S extends object, C extends Carried = Carried>(
   caller: Caller,
   options?: CallOptions,
 ): Remote<S, C> {
-  checkCallLimits(options ?? {});
+  if (options !== undefined) checkCallLimits(options);
   return node(caller, options, "") as unknown as Remote<S, C>;
 }
 

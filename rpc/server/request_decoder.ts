@@ -9,9 +9,9 @@ import { printableText } from "../../printable_text.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
+import { decodeCallHeader } from "../wire/call_header.ts";
 import {
   type CallHeader,
-  decodeCallHeader,
   foreignCodec,
   type HeaderCache,
   type ReceivedHeader,

@@ -1,7 +1,8 @@
 import { type Codec, SpareBuffer, ValueReader } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { CallError } from "../errors.ts";
-import { invoke, notFound, unanswered } from "../handler/invoke.ts";
+import { invoke, notFound } from "../handler/invoke.ts";
+import { unanswered } from "../handler/unanswered.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";

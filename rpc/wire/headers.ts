@@ -190,30 +190,6 @@ const REFUSED_IN_CALL = /^(?:selector|s|caller|decoder|context|channel)$/iu;
 const REFUSED_IN_RESPONSE = /^(?:error|e|continue|c)$/iu;
 
 /**
- * Decodes a call header. A map that has one meaning only is valid: without a
- * selector it calls the empty one.
- *
- * @param weight where the memory that the header takes is written
- * @throws {RpcError} `malformed-header`
- * @throws {CodecError} if the bytes are not a value
- */
-export function decodeCallHeader(
-  codec: Codec,
-  bytes: Uint8Array,
-  weight?: ValueWeight,
-): CallHeader {
-  const header = decodeHeader(codec, bytes, "call", weight);
-  const selector = fieldOf(header, "call", "Selector", "S", "");
-  if (typeof selector !== "string") throw wrongType("call", "Selector");
-  const { from }: { from?: unknown } = mapIn(header["Q"]) ?? {};
-  return {
-    selector,
-    extension: extensionOf(header),
-    from: typeof from === "string" ? from : undefined,
-  };
-}
-
-/**
  * The value to encode as a response header.
  *
  * @param extension what to tell an extended caller; undefined for other callers
@@ -378,7 +354,8 @@ export function extensionOf(
   return typeof v === "number" && v >= VERSION ? extension : undefined;
 }
 
-function mapIn(value: unknown): Record<string, unknown> | undefined {
+/** A value as a map, if it may be one. */
+export function mapIn(value: unknown): Record<string, unknown> | undefined {
   return typeof value === "object" && value !== null
     ? value as Record<string, unknown>
     : undefined;
@@ -423,7 +400,7 @@ export function decodeHeader(
 }
 
 /** The value of a field: the same under the keys of both dialects. */
-function fieldOf(
+export function fieldOf(
   header: Record<string, unknown>,
   which: Which,
   key: string,
@@ -446,7 +423,8 @@ function malformed(which: Which, why: string): RpcError {
   );
 }
 
-function wrongType(which: Which, field: string): RpcError {
+/** The error for a field whose value is of another type than it must be. */
+export function wrongType(which: Which, field: string): RpcError {
   return malformed(which, `"${field}" has the wrong type`);
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { type Codec, CodecError } from "../../codec/internal.ts";
-import { kindOf } from "./selector.ts";
+import { kindOf } from "../../check_option.ts";
 
 /**
  * Named values that travel beside the values of a call, such as a token or the name

@@ -1,3 +1,5 @@
+import { wrongKind } from "../../check_option.ts";
+
 /** The selector of a call that asks for a sign of life. */
 export const PING_SELECTOR = "/_qtalk/ping";
 
@@ -61,19 +63,7 @@ export const UNSENT_PREFIXES = ["__", "$$", "@@"] as const;
  */
 export function checkSelector(selector: unknown): void {
   if (typeof selector === "string") return;
-  throw new TypeError(
-    `Cannot make call: the selector must be a string, and is ${
-      kindOf(selector)
-    }`,
-  );
-}
-
-/** What a value is, for an error text. */
-export function kindOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (Array.isArray(value)) return "an array";
-  const kind = typeof value;
-  return kind === "object" ? "an object" : `a ${kind}`;
+  throw wrongKind("selector", selector, "a string");
 }
 
 /**

@@ -12,7 +12,12 @@ import {
   type TlsDialOptions,
   type Transport,
 } from "../../mux/internal.ts";
-import { checkNotAborted, checkTime, rejectedBy } from "../../check_option.ts";
+import {
+  checkNotAborted,
+  checkObject,
+  checkTime,
+  rejectedBy,
+} from "../../check_option.ts";
 import { redactedAddress } from "../../printable_text.ts";
 import {
   limitedSignal,
@@ -277,7 +282,7 @@ export function dial<C extends Carried>(
   address: Provided<DialAddress>,
   options: DialOptions<C> | ReconnectingDialOptions<C> = {},
 ): Promise<Peer<C> | ReconnectingPeer<C>> {
-  return options.reconnect === undefined
+  return options?.reconnect === undefined
     ? dialOnce(address, options)
     : dialReconnecting(address, options);
 }
@@ -369,6 +374,7 @@ export async function dialSession(
   address: Provided<DialAddress>,
   options: ConnectOptions = {},
 ): Promise<Session> {
+  checkObject("options of dialSession()", options);
   checkObserver(options);
   return sessionOver(await connect(address, options), options.session);
 }

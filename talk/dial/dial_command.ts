@@ -1,3 +1,4 @@
+import { checkList, checkMethods } from "../check_option.ts";
 import {
   type ChildProcessLike,
   childTransport,
@@ -135,8 +136,9 @@ export function dialCommand<C extends Carried = Carried>(
   options: DialCommandOptions<C> = {},
 ): CommandPeer<C> {
   // Checked first: a child that was started would have to be killed.
-  resolveOptions(options.session);
   checkPeerOptions(options);
+  resolveOptions(options.session);
+  checkList("args", options.args);
   const child = start(command, options);
   const stdin = attempt(() => child.stdin);
   const stdout = attempt(() => child.stdout);
@@ -170,7 +172,9 @@ function start(
   command: string | URL | CommandLike,
   options: DialCommandOptions,
 ): ChildProcessLike {
-  if (typeof command === "object" && "spawn" in command) {
+  if (typeof command !== "string" && !(command instanceof URL)) {
+    const expected = "a program, or a command object such as Deno.Command";
+    checkMethods("command", command, expected, "spawn");
     // A stream, though, can get what the command pipes.
     const given = typeof options.stderr === "string"
       ? "stderr"

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkFunctions } from "../../check_option.ts";
 import "../mod.ts"; // Keeps bundles in few chunks.
 import { isSessionTransport, type loadResume } from "../../mux/internal.ts";
 import {
@@ -38,6 +39,7 @@ export function resuming(
   options: ConnectOptions,
 ): Begin {
   const limits = resolveResumeLimits(resume);
+  checkFunctions(resume, "onState");
   const places = new Places(resume.addresses ?? place);
   const backoff = new Backoff(
     { minDelay: 100, maxDelay: MAX_DELAY_BETWEEN },

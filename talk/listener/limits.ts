@@ -1,4 +1,9 @@
-import { checkOption, checkTime, TIME_RANGE } from "../../check_option.ts";
+import {
+  checkObject,
+  checkOption,
+  checkTime,
+  TIME_RANGE,
+} from "../../check_option.ts";
 import {
   DEFAULT_MEMORY_POOL_OPTIONS,
   type HandshakeLimit,
@@ -79,8 +84,10 @@ export const DEFAULT_HANDSHAKE_TIMEOUT = 30_000;
 export function resolveSharedLimits(
   options: SharedLimits,
 ): ResolvedSharedLimits {
-  const { session } = options;
-  const given = options.memoryPool ?? session?.memoryPool;
+  checkObject("options of listener", options);
+  const { session = {} } = options;
+  checkObject('option "session"', session);
+  const given = options.memoryPool ?? session.memoryPool;
   const {
     maxSessions = given?.maxSessions ?? DEFAULT_MEMORY_POOL_OPTIONS.maxSessions,
     whenFull = "refuse",

@@ -39,6 +39,7 @@
  *
  * @module
  */
+import { checkFunctions } from "../../check_option.ts";
 import {
   type ConnectionInfo,
   type HandshakeLimit,
@@ -63,11 +64,12 @@ import {
   resolveSharedLimits,
   type SharedLimits,
 } from "./limits.ts";
+import { observedSource } from "./observed_source.ts";
 import { peerListener } from "./peer_listener.ts";
 import type { Listener, PeerListenerOptions } from "./types.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "../peer.ts";
-import { observedSource, type ObserverOption } from "../observe/option.ts";
+import type { ObserverOption } from "../observe/option.ts";
 
 /** Milliseconds that are left to the answer of a call that is a ping. */
 const IDLE_MARGIN = 1_000;
@@ -158,6 +160,7 @@ export function serveWebSocket<C extends Carried = Carried, Context = unknown>(
 ): WebSocketHandler<C, Context> {
   const limits = resolveSharedLimits(options);
   checkPeerOptions(options);
+  checkFunctions(options, "onPeer", "authenticate", "fallback");
   // Null is out of range, and no default.
   const idleTimeout = options.idleTimeout === undefined
     ? idleTimeoutOf(options.session)

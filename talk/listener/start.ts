@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkFunctions } from "../../check_option.ts";
 import "../mod.ts"; // Keeps bundles in few chunks.
 // What the listener imports, named at once, as in the `start.ts` of the core.
 import "../../decision.ts";
@@ -23,7 +24,7 @@ import {
 } from "../../mux/internal.ts";
 import { addressError, loaded, resolveAddress } from "../address.ts";
 import { errorPrinter, reporter } from "../errors.ts";
-import { observedSource, type ObserverOption } from "../observe/option.ts";
+import type { ObserverOption } from "../observe/option.ts";
 import type { PeerOptions, PeerWith } from "../peer.ts";
 import { checkSchemeOptions } from "../scheme_options.ts";
 import {
@@ -33,6 +34,7 @@ import {
   type SharedLimits,
 } from "./limits.ts";
 import { ConnectionListener } from "./listener.ts";
+import { observedSource } from "./observed_source.ts";
 import { peerListener } from "./peer_listener.ts";
 import type {
   AcceptRules,
@@ -95,10 +97,12 @@ async function start<T, Options extends StartOptions>(
     options: Options,
   ) => T,
 ): Promise<T> {
+  const limits = resolveSharedLimits(given);
+  const functions: PeerListenerOptions<Carried, unknown> & Options = given;
+  checkFunctions(functions, "accept", "onPeer", "onError");
   // One for all that reports: it prints at a limited rate.
   const { onError = errorPrinter() } = given;
   const options = { ...given, onError };
-  const limits = resolveSharedLimits(options);
   const handshake = handshakeLimit(limits, onError);
   const report = reporter(onError);
   const resuming = await resumingSource(options, limits, handshake, report);

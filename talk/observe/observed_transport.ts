@@ -1,3 +1,4 @@
+import { checkFunction } from "../../check_option.ts";
 import { callHook } from "../../call_hook.ts";
 import { json } from "../../codec/internal.ts";
 import {
@@ -22,8 +23,10 @@ import { type SessionTrace, Tracer } from "./session_trace.ts";
  * An error that `onEvent` throws is an uncaught error; the session goes on.
  *
  * @param onEvent called with each event
+ * @throws {TypeError} if `onEvent` is not a function
  */
 export function observe(onEvent: OnEvent): Observer {
+  checkFunction("onEvent", onEvent);
   const tracer = new Tracer({
     codecs: [json({ bigint: true })],
     now: () => performance.now(),

@@ -4,8 +4,9 @@
  *
  * @module
  */
+import { checkMethods } from "../../check_option.ts";
 import type { Codec } from "../../codec/internal.ts";
-import type { Transport, TransportListener } from "../../mux/internal.ts";
+import type { Transport } from "../../mux/internal.ts";
 
 /** Options of {@linkcode Observer.observe}. */
 export interface ObserveOptions {
@@ -50,10 +51,9 @@ export interface CodecSource {
  */
 export function checkObserver({ observer }: ObserverOption): void {
   // A connection that cannot be observed would be lost without an error.
-  if (observer === undefined || typeof observer?.observe === "function") return;
-  throw new TypeError(
-    'Cannot use option "observer": it is not an observer; observe() of "@qtalk/qtalk/observe" makes one',
-  );
+  if (observer === undefined) return;
+  const expected = 'an observer; observe() of "@qtalk/qtalk/observe" makes one';
+  checkMethods('option "observer"', observer, expected, "observe");
 }
 
 /** Has a connection observed, if there is an observer. */
@@ -67,26 +67,4 @@ export function observed(
     ? codecs
     : codec && [codec];
   return observer.observe(transport, { address, codecs: list });
-}
-
-/** Has the connections of a listener observed, if there is an observer. */
-export function observedSource(
-  source: TransportListener,
-  options: ObserverOption & CodecSource,
-): TransportListener {
-  if (options.observer === undefined) return source;
-  checkObserver(options);
-  return {
-    addr: source.addr,
-    async accept() {
-      const accepted = await source.accept();
-      if (accepted === null) return null;
-      const { transport, remoteAddr } = accepted;
-      return {
-        ...accepted,
-        transport: observed(transport, remoteAddr, options),
-      };
-    },
-    close: () => source.close(),
-  };
 }

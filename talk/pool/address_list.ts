@@ -1,4 +1,4 @@
-import { kindOf } from "../../rpc/internal.ts";
+import { kindOf } from "../../check_option.ts";
 import { limitedSignal, orAborted } from "../../time_limit.ts";
 import { TalkError } from "../errors.ts";
 import type { Environment } from "./member.ts";

@@ -1,6 +1,8 @@
 import {
+  checkFunctions,
   checkNotAborted,
   checkTime,
+  kindOf,
   type OptionRange,
   TIME_RANGE,
   withDefaults,
@@ -19,7 +21,6 @@ import {
   forwardTargets,
   type Handler,
   isRepeatable,
-  kindOf,
   poolOf,
   type Remote,
   RemoteError,
@@ -130,6 +131,7 @@ export class Pool<C extends Carried = Carried>
     const { timeout = DEFAULT_CONNECT_TIMEOUT } = options;
     checkTime("timeout", timeout);
     checkBalance(balance);
+    checkFunctions(options, "onConnect", "onState");
     const backoff = { minDelay, maxDelay, jitter };
     // Checks them, even if there is no member yet.
     new Backoff(backoff, () => 0);

@@ -21,7 +21,12 @@ import {
   timeLimitOf,
 } from "../../rpc/internal.ts";
 import { callHook } from "../../call_hook.ts";
-import { checkOption, checkSignal } from "../../check_option.ts";
+import {
+  checkFunctions,
+  checkObject,
+  checkOption,
+  checkSignal,
+} from "../../check_option.ts";
 import { Backoff } from "./backoff.ts";
 import { isOurs, TalkError } from "../errors.ts";
 import {
@@ -120,6 +125,8 @@ export class Reconnector<C extends Carried = Carried>
     fallback: Handler | undefined,
     environment: Environment<C>,
   ) {
+    checkObject('option "reconnect"', options);
+    checkFunctions(options, "onConnect", "onState");
     const {
       maxAttempts = DEFAULT_RECONNECT_OPTIONS.maxAttempts,
       maxWaitingCalls = DEFAULT_RECONNECT_OPTIONS.maxWaitingCalls,

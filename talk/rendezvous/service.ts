@@ -6,7 +6,7 @@ import {
   pipe,
   splice,
 } from "../../mux/internal.ts";
-import { checkOption } from "../../check_option.ts";
+import { checkList, checkObject, checkOption } from "../../check_option.ts";
 import {
   type Call,
   type Caller,
@@ -205,9 +205,12 @@ export class Service implements RendezvousService {
   #relayedBytes = 0;
 
   constructor(
-    { identities, ...limits }: RendezvousOptions,
+    options: RendezvousOptions,
     now: () => number = () => performance.now(),
   ) {
+    checkObject("options of rendezvousService()", options);
+    const { identities, ...limits } = options;
+    checkList("identities", identities);
     const given = Object.entries(limits).filter(([, value]) =>
       value !== undefined
     );

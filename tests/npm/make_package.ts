@@ -139,7 +139,9 @@ async function writeManifest(
     ...repository !== undefined && {
       repository: { type: "git", url: `git+${repository}.git` },
     },
-    sideEffects: false,
+    // It has none. But esbuild, in one file, would leave out what starts some of the
+    // modules that a module without side effects passes on by `export *`.
+    sideEffects: ["./mod.js"],
     // It has process.getBuiltinModule() from this one on.
     engines: { node: ">=22.3" },
     exports: { ...exports, "./package.json": "./package.json" },

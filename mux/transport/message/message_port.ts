@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkMethods } from "../../../check_option.ts";
 import type { Transport } from "../../types.ts";
 import {
   MessageTransport,
@@ -235,7 +236,7 @@ function isDetached(port: MessagePortLike | NodeWorkerLike): boolean {
  * `"*"`
  * @param here where its messages arrive. Default: this window
  * @param options how long the other window may take to start
- * @throws {TypeError} if `origin` is not an origin
+ * @throws {TypeError} if `target` is not a window, or `origin` is not an origin
  * @throws {RangeError} if an option is out of range
  */
 export function windowTransport(
@@ -244,11 +245,18 @@ export function windowTransport(
   here: EventTarget = globalThis,
   options: MessageTransportOptions = {},
 ): Transport {
-  if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+  if (
+    typeof origin !== "string" || !URL.canParse(origin) ||
+    new URL(origin).origin !== origin
+  ) {
     throw new TypeError(
-      `Cannot connect to window: "${origin}" is not an origin such as https://example.com`,
+      `Cannot connect to window: "${
+        String(origin)
+      }" is not an origin such as https://example.com`,
     );
   }
+  checkMethods("target", target, "a window", "postMessage");
+  checkMethods("here", here, "a window", "addEventListener");
   return new MessageTransport({
     post: (message, transfer = []) =>
       target.postMessage(message, origin, transfer),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkTime } from "../../../check_option.ts";
+import { checkObject, checkTime } from "../../../check_option.ts";
 import { Queue } from "../../../queue.ts";
 import { timeLimit } from "../../../time_limit.ts";
 import { view } from "../../../view.ts";
@@ -122,9 +122,10 @@ export class MessageTransport implements DividedTransport, GatheringTransport {
    */
   constructor(
     endpoint: MessageEndpoint,
-    { greetingTimeout = DEFAULT_GREETING_TIMEOUT }: MessageTransportOptions =
-      {},
+    options: MessageTransportOptions,
   ) {
+    checkObject("options of transport", options);
+    const { greetingTimeout = DEFAULT_GREETING_TIMEOUT } = options;
     checkTime("greetingTimeout", greetingTimeout);
     this.#endpoint = endpoint;
     if (endpoint.isExclusive) this.#claim();

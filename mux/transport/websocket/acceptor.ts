@@ -20,7 +20,7 @@ import {
   refusalOf,
   type RefusalStatus,
 } from "./handshake/request_rules.ts";
-import { webSocketTransport } from "./transport.ts";
+import { WebSocketTransport } from "./transport.ts";
 
 /** What a server knows of a request, such as a `Deno.ServeHandlerInfo`. */
 export interface RequestInfo {
@@ -220,7 +220,7 @@ export function webSocketAcceptor(
       const isAwaited = shaking.finish();
       cancel();
       if (!open || !isAwaited) return socket.close();
-      push({ ...connection, transport: webSocketTransport(socket), tls });
+      push({ ...connection, transport: new WebSocketTransport(socket), tls });
     }, { once: true });
     return response;
   }

@@ -8,7 +8,7 @@ import { builtinModule } from "../node/builtin.ts";
 import {
   closingError,
   connectionBroken,
-  webSocketTransport,
+  WebSocketTransport,
 } from "./transport.ts";
 import type { HandshakeRequest } from "./handshake/client_handshake.ts";
 
@@ -125,7 +125,7 @@ export async function dialNative(
   const socket = headers === undefined
     ? new WebSocket(url, [...protocols])
     : await withHeaders(url, headers, protocols, signal);
-  const transport = webSocketTransport(socket);
+  const transport = new WebSocketTransport(socket);
   const opened = Promise.withResolvers<void>();
   socket.addEventListener("open", () => opened.resolve());
   socket.addEventListener("close", ({ code, reason }) => {

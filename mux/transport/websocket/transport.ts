@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkMethods } from "../../../check_option.ts";
 import { Queue } from "../../../queue.ts";
 import { loadedInTime, settlesWithin } from "../../../time_limit.ts";
 import { connectionLost, DESCRIPTION_TIMEOUT, MuxError } from "../../errors.ts";
@@ -112,12 +113,16 @@ export interface WebSocketLike extends EventTarget {
  * ```
  *
  * @param socket a WebSocket that is not closing
+ * @throws {TypeError} if it is not a WebSocket
  */
 export function webSocketTransport(socket: WebSocketLike): Transport {
+  const used = ["addEventListener", "close", "send"];
+  checkMethods("socket", socket, "a WebSocket", ...used);
   return new WebSocketTransport(socket);
 }
 
-class WebSocketTransport implements AbortableTransport, KeptTransport {
+/** As {@linkcode webSocketTransport} makes it, of what is known to be a WebSocket. */
+export class WebSocketTransport implements AbortableTransport, KeptTransport {
   // Programs cannot send a PING, and do not see what the runtime does with one.
   readonly keepAlive = { signs: 0 };
   readonly #socket: WebSocketLike;

@@ -1,9 +1,9 @@
 // A worker as Cloudflare runs them. It answers calls on a WebSocket; at any other
 // request it dials the address that the request names, and calls that peer.
 
-import { dial, handlerFrom, Peer, qmux } from "@qtalk/qtalk";
+import { dial, handlerFrom, Peer } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
-import { webSocketTransport } from "@qtalk/qtalk/mux";
+import { qmux, webSocketTransport } from "@qtalk/qtalk/mux";
 
 const handler = handlerFrom({
   add: (a, b) => a + b,
