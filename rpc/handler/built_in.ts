@@ -344,8 +344,10 @@ function ownValue(object: object, name: string | symbol): unknown {
   return Object.getOwnPropertyDescriptor(object, name)?.value;
 }
 
-// Where the runtime and Node's modules keep what they have written: see
-// `built_in.ts`. Names that no runtime knows do no harm.
+// --- Tables -------------------------------------------------------------------
+//
+// Where the runtime and Node's modules keep what they have written. Names that no
+// runtime knows do no harm.
 
 /** Where Node's event emitters are, among them its streams, by module. */
 export const EMITTERS: Readonly<Record<string, readonly string[]>> = {

@@ -1,4 +1,4 @@
-import { checkList, checkMethods } from "../check_option.ts";
+import { checkList, checkMethods } from "../../check_option.ts";
 import {
   type ChildProcessLike,
   childTransport,

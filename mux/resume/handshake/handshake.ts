@@ -125,8 +125,8 @@ export async function resumeSession(
 }
 
 /** A listener without the option takes the first bytes for an error, and ends. */
-const UNANSWERED = "the other side ended the connection without an answer: " +
-  'it may not resume sessions (option "resume")';
+const UNANSWERED =
+  'the other side ended the connection: it may not resume sessions (option "resume")';
 
 async function readAnswer(
   incoming: Incoming,
