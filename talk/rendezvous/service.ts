@@ -33,6 +33,12 @@ import {
 /** Milliseconds that a registered peer has for an answer. */
 const ANSWER_TIME = 5_000;
 
+/**
+ * Milliseconds without a byte after which a relayed connection gives way to another
+ * one. Peers end a session themselves after 28 s of silence, and ask before that.
+ */
+const RELAY_SILENCE = 30_000;
+
 /** Limits of a rendezvous. */
 export interface RendezvousOptions {
   /**
@@ -44,14 +50,19 @@ export interface RendezvousOptions {
   /** Names of one session. An integer of at least 1. Default: 4. */
   maxNamesPerSession?: number | undefined;
   /**
-   * Meetings that wait at the same time for the answer of their listening peer. An
-   * integer of at least 1. Default: 1,024.
+   * Meetings that wait at the same time for the answer of their listening peer. When
+   * there are more, the oldest one waits no longer. An integer of at least 1. Default:
+   * 1,024.
    */
   maxMeetings?: number | undefined;
-  /** The same for one listening peer. An integer of at least 1. Default: 16. */
+  /**
+   * The same for one listening peer. When there are more, the peer is not asked, and
+   * learns nothing of the one that dials. An integer of at least 1. Default: 16.
+   */
   maxMeetingsPerName?: number | undefined;
   /**
-   * Connections that are relayed at once. An integer of at least 0; 0 turns relaying
+   * Connections that are relayed at once. When there are more, one through which
+   * nothing has passed for 30 s gives way. An integer of at least 0; 0 turns relaying
    * off. Default: 256.
    */
   maxRelays?: number | undefined;
@@ -157,6 +168,16 @@ interface Registration {
   relays: number;
 }
 
+/** A connection that is relayed, or is about to be. */
+interface Relay {
+  /** The listening peer. */
+  readonly to: Registration;
+  /** When a byte has passed last. */
+  last: number;
+  /** Ends it; undefined while it has not begun. */
+  end?: (error: Error) => void;
+}
+
 /** A name whose peer was lost. */
 interface KeptName {
   /** The key that may register it. */
@@ -177,9 +198,10 @@ export class Service implements RendezvousService {
   /** The certificate of a listener that was read last, and what is in it. */
   #read: { cert: Pem; identities: readonly string[] } | undefined;
   readonly #nonces = new WeakMap<CallingPeer, string>();
-  #waiting = 0;
+  /** Meetings that wait for an answer, the oldest first. */
+  readonly #waiting = new Set<AbortController>();
+  readonly #relays = new Set<Relay>();
   #meetings = 0;
-  #relays = 0;
   #relaysTotal = 0;
   #relayedBytes = 0;
 
@@ -224,7 +246,7 @@ export class Service implements RendezvousService {
     return {
       names: this.#names.size,
       meetings: this.#meetings,
-      relays: this.#relays,
+      relays: this.#relays.size,
       relaysTotal: this.#relaysTotal,
       relayedBytes: this.#relayedBytes,
     };
@@ -365,37 +387,44 @@ export class Service implements RendezvousService {
   async #meet(call: Call, respond: Responder): Promise<void> {
     const request = meetRequest(await call.receive());
     const found = this.#find(request);
-    const { maxMeetings, maxMeetingsPerName } = this.#limits;
-    if (this.#waiting >= maxMeetings || found.meetings >= maxMeetingsPerName) {
-      throw refusal("limit-exceeded", "there are too many meetings now");
-    }
     const here = placesOf(call.peer, request.local);
     const there = placesOf(found.peer, found.local);
     const [near, far] = delays(call.peer, found.peer);
-    this.#waiting++;
-    found.meetings++;
     this.#meetings++;
-    // Its answer is not awaited: the peers are to send at the same time. If it does
-    // not answer, there is no direct way.
-    void found.caller.call(SELECTORS.punch, [{ ...here, delay: far }], {
+    this.#punch(found, { ...here, delay: far! });
+    await respond.return({ ...there, delay: near });
+  }
+
+  /**
+   * Lets a listening peer open a way. Its answer is not awaited: the peers are to send
+   * at the same time. If it does not answer, there is no direct way. So the limits of
+   * meetings are no errors for the dialing peer, which has the relay.
+   */
+  #punch(found: Registration, places: Places): void {
+    const { maxMeetings, maxMeetingsPerName } = this.#limits;
+    if (found.meetings >= maxMeetingsPerName) return;
+    const waiting = new AbortController();
+    this.#waiting.add(waiting);
+    found.meetings++;
+    const [oldest] = this.#waiting;
+    // Peers that never answer must not keep others from meeting.
+    if (this.#waiting.size > maxMeetings) {
+      this.#waiting.delete(oldest!);
+      oldest!.abort();
+    }
+    void found.caller.call(SELECTORS.punch, [places], {
       timeout: ANSWER_TIME,
+      signal: waiting.signal,
     }).catch(() => {}).finally(() => {
-      this.#waiting--;
+      this.#waiting.delete(waiting);
       found.meetings--;
     });
-    await respond.return({ ...there, delay: near });
   }
 
   /** Passes bytes on between two peers. */
   async #relay(call: Call, respond: Responder): Promise<void> {
     const found = this.#find(meetRequest(await call.receive()));
-    const { maxRelays, maxRelaysPerName, maxRelayedSize } = this.#limits;
-    if (this.#relays >= maxRelays || found.relays >= maxRelaysPerName) {
-      throw refusal("limit-exceeded", "too many connections are relayed now");
-    }
-    this.#relays++;
-    this.#relaysTotal++;
-    found.relays++;
+    const relay = this.#beginRelay(found);
     try {
       const there = await found.caller.request(SELECTORS.stream, [], {
         signal: call.signal,
@@ -409,21 +438,56 @@ export class Service implements RendezvousService {
       if (!isRawChannel(near) || !isRawChannel(far)) {
         return await splice(near, far);
       }
-      let left = maxRelayedSize;
-      const count = ({ length }: Uint8Array) => {
-        this.#relayedBytes += length;
-        left -= length;
-        if (left >= 0) return;
-        const error = new Error("the limit of the relay is reached");
+      relay.end = (error) => {
         near.abort(error);
         far.abort(error);
+      };
+      let left = this.#limits.maxRelayedSize;
+      const count = ({ length }: Uint8Array) => {
+        this.#relayedBytes += length;
+        relay.last = this.#now();
+        left -= length;
+        if (left >= 0) return;
+        relay.end!(new Error("the limit of the relay is reached"));
       };
       await Promise.all([pipe(near, far, count), pipe(far, near, count)]);
       await Promise.allSettled([near.closed, far.closed]);
     } finally {
-      this.#relays--;
-      found.relays--;
+      this.#forget(relay);
     }
+  }
+
+  /** Counts a relay; silent ones give way to it. */
+  #beginRelay(to: Registration): Relay {
+    const { maxRelays, maxRelaysPerName } = this.#limits;
+    const isFullFor = () => to.relays >= maxRelaysPerName;
+    const isFull = () => this.#relays.size >= maxRelays || isFullFor();
+    if (isFull()) this.#endSilent(isFullFor() ? to : undefined);
+    if (isFull()) {
+      throw refusal("limit-exceeded", "too many connections are relayed now");
+    }
+    const relay: Relay = { to, last: this.#now() };
+    this.#relays.add(relay);
+    this.#relaysTotal++;
+    to.relays++;
+    return relay;
+  }
+
+  /** Ends the relay that has been silent for longest, if it has been for long. */
+  #endSilent(to: Registration | undefined): void {
+    const [oldest] = [...this.#relays]
+      .filter((relay) =>
+        relay.end !== undefined && relay.to === (to ?? relay.to)
+      )
+      .sort((one, other) => one.last - other.last);
+    if (oldest === undefined) return;
+    if (this.#now() - oldest.last < RELAY_SILENCE) return;
+    this.#forget(oldest);
+    oldest.end!(new Error("nothing has passed, and others need the relay"));
+  }
+
+  #forget(relay: Relay): void {
+    if (this.#relays.delete(relay)) relay.to.relays--;
   }
 
   #find({ name, fingerprint }: MeetRequest): Registration {
