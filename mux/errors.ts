@@ -187,6 +187,15 @@ export function originOf(error: object): object | undefined {
 export class InvariantError extends Error {
   /** Always `"InvariantError"`. */
   override readonly name = "InvariantError";
+
+  /**
+   * Makes the error.
+   *
+   * @param message what does not hold
+   */
+  constructor(message: string) {
+    super(`bug in this package: ${message}`);
+  }
 }
 
 /**

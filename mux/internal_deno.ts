@@ -37,10 +37,10 @@ export {
   certificateOf,
   fingerprintOf,
   type NodeCertificate,
-} from "./transport/node/certificate.ts";
-export { socketOver } from "./transport/node/stream_socket.ts";
-export { Guard, tlsOver } from "./transport/node/tls.ts";
-export { pinsOf, readPem } from "./transport/node/tls_options.ts";
+} from "./transport/node/tls/certificate.ts";
+export { socketOver } from "./transport/node/tls/stream_socket.ts";
+export { Guard, tlsOver } from "./transport/node/tls/tls.ts";
+export { pinsOf, readPem } from "./transport/node/tls/tls_options.ts";
 export { stdioTransport } from "./transport/deno/stdio.ts";
 export {
   type RequestDecision,

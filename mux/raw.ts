@@ -178,7 +178,7 @@ export interface SessionChannels {
   readonly outgoingSlots: number;
   /** How many more channels this side may open now; 0 or less for none. */
   readonly openable: number;
-  /** Whether at most half of those, or of the memory for channels, is free. */
+  /** Whether at most a quarter of those, or half of the memory for channels, is free. */
   readonly crowded: boolean;
   /** How many channels the peer has opened, or tried to. */
   readonly openedByPeer: number;

@@ -2,7 +2,6 @@ import { ChannelTable } from "./table/channel_table.ts";
 import {
   connectionLost,
   DESCRIPTION_TIMEOUT,
-  InvariantError,
   MuxError,
   peerSilent,
   protocolError,
@@ -439,9 +438,11 @@ export class QmuxSession implements RawSession {
         : await this.#notFrames(error, suspect);
     }
     if (isReset(error) && this.#decoder.atBoundary) return undefined;
-    return error instanceof InvariantError
-      ? connectionLost("there is a bug in this package", error)
-      : connectionLost("reading failed", error);
+    // Many programs print only the message: it says that TLS failed, for example.
+    return connectionLost(
+      (error as Error)?.message || "reading failed",
+      error,
+    );
   }
 
   /** What the session knows about its peer's silence. */

@@ -137,7 +137,11 @@ Deno.test("mux/resume/SPEC.md: names tests that exist", () => {
   const spec = read("mux/resume/SPEC.md");
   let source = "";
   let count = 0;
-  for (const [reference] of spec.matchAll(/^\(`\w+_test\.ts`[^]*?"\)$/gm)) {
+  for (
+    const [reference] of spec.matchAll(
+      /^\(`(?:handshake\/)?\w+_test\.ts`[^]*?"\)$/gm,
+    )
+  ) {
     for (const [, path, name] of reference.matchAll(/`([^`]+)`|"([^"]+)"/g)) {
       if (path !== undefined) source = read(`mux/resume/${path}`);
       else {

@@ -119,6 +119,33 @@ Deno.test("onError: without it, listen() prints the bugs of handlers and hooks, 
   assertMatch(lines[1]!, /^Error outside a call: Error: the hook fails/);
 });
 
+Deno.test("onError: without it, the peers and the hooks of a listener with resume share one printer", async () => {
+  let accepted = 0;
+  const lines = await printed(async () => {
+    await using listener = await listen("tcp://127.0.0.1:0", {
+      handler: service,
+      resume: {},
+      accept() {
+        if (++accepted > 2) throw new Error("the hook fails");
+        return true;
+      },
+    });
+    const resuming = { resume: {} };
+    await using one = await dial(listener.addr, resuming);
+    await using other = await dial(listener.addr);
+    for (let i = 0; i < 15; i++) {
+      for (const peer of [one, other]) {
+        await assertRejects(() => peer.call("bug"), RemoteError);
+      }
+    }
+    for (let i = 0; i < 3; i++) {
+      await using refused = await dial(listener.addr);
+      await refused.closed.catch(() => {});
+    }
+  });
+  assertEquals([lines.length, accepted], [20, 5]);
+});
+
 Deno.test("onError: without it, serveWebSocket() prints the bugs of handlers", async () => {
   const lines = await printed(async () => {
     const handler = serveWebSocket({ handler: service });

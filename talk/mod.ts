@@ -28,7 +28,7 @@ export {
   type Provided,
   type ReconnectingDialOptions,
   type ResumeOptions,
-} from "./dial.ts";
+} from "./dial/dial.ts";
 export {
   CommandExitError,
   type CommandStatus,
@@ -60,14 +60,14 @@ export {
   CommandPeer,
   dialCommand,
   type DialCommandOptions,
-} from "./dial_command.ts";
+} from "./dial/dial_command.ts";
 export { TalkError, type TalkErrorCode, type TalkErrorInit } from "./errors.ts";
 export {
   listen,
   type ListenOptions,
   listenSession,
   type ListenSessionOptions,
-} from "./listen.ts";
+} from "./listener/listen.ts";
 export type { SharedLimits } from "./listener/limits.ts";
 export type {
   Listener,

@@ -87,7 +87,7 @@ Deno.test("addresses: the table has a row for every scheme", () => {
 });
 
 Deno.test("addresses: the table of dial() has the permissions of docs/transports.md", () => {
-  const comments = read("talk/dial.ts").replaceAll(/^ \* ?/gm, "");
+  const comments = read("talk/dial/dial.ts").replaceAll(/^ \* ?/gm, "");
   const rows = table(comments);
   const documented = new Map(
     ROWS.map((row) => [

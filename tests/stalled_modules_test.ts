@@ -32,8 +32,13 @@ async function run(module: string, program: string): Promise<string> {
 
 for (
   const [what, module, address, options] of [
-    ["resume", "talk/dial_resuming.ts", '"tcp://127.0.0.1:1"', "resume: {}"],
-    ["several addresses", "talk/race.ts", '["tcp://127.0.0.1:1"]', ""],
+    [
+      "resume",
+      "talk/dial/dial_resuming.ts",
+      '"tcp://127.0.0.1:1"',
+      "resume: {}",
+    ],
+    ["several addresses", "talk/dial/race.ts", '["tcp://127.0.0.1:1"]', ""],
     ["a scheme", "mux/transport/deno/conn.ts", '"tcp://127.0.0.1:1"', ""],
     [
       "a handshake",
@@ -43,14 +48,15 @@ for (
     ],
   ] as const
 ) {
-  Deno.test(`dial(): timeout covers the loading of ${what}`, async () => {
+  Deno.test(`dial(): timeout covers the loading of ${what}, and names the address`, async () => {
     const line = await run(
       module,
       `import { dial } from "@qtalk/qtalk";
       const options = { timeout: 1, ${options} };
       const error = await dial(${address}, options).catch((error) => error);
-      console.log("error:", error.name, error.code);`,
+      const names = error.message.startsWith('Cannot dial "' + ${address} + '"');
+      console.log("error:", error.name, error.code, names);`,
     );
-    assertEquals(line, "error: TalkError timeout");
+    assertEquals(line, "error: TalkError timeout true");
   });
 }

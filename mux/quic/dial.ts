@@ -1,6 +1,6 @@
 import { untilAborted } from "../../time_limit.ts";
 import type { SchemeOptions } from "../transport/types.ts";
-import { pinsOf, readPem } from "../transport/node/tls_options.ts";
+import { pinsOf, readPem } from "../transport/node/tls/tls_options.ts";
 import { QuicConnection } from "./connection.ts";
 import { hashOf } from "./certificate_hash.ts";
 import { clientEndpoint, quicRuntime, transportOptions } from "./endpoint.ts";

@@ -1,7 +1,7 @@
 import { hostPort } from "../transport/address_forms.ts";
 import { Handshakes, MAX_HANDSHAKES } from "../transport/handshakes.ts";
 import { PendingAccepts } from "../transport/pending_accepts.ts";
-import { readPem } from "../transport/node/tls_options.ts";
+import { readPem } from "../transport/node/tls/tls_options.ts";
 import type {
   Accepted,
   HandshakeLimit,

@@ -10,7 +10,7 @@ import {
   resumeSession,
   type SessionSecret,
   startSession,
-} from "./handshake.ts";
+} from "./handshake/handshake.ts";
 import { ResumableTransport } from "./resumable_transport.ts";
 import type { ResolvedResumeLimits, ResumeState } from "./types.ts";
 

@@ -6,7 +6,7 @@
 import { protocolError } from "../errors.ts";
 import { readUint32 } from "../../uint32.ts";
 import { view } from "../../view.ts";
-import { MAGIC, readUint64, SIZE, writeUint64 } from "./messages.ts";
+import { MAGIC, readUint64, SIZE, writeUint64 } from "./handshake/messages.ts";
 
 /** The types of records. */
 export const RECORD = {

@@ -3,7 +3,7 @@ import { MuxError } from "../errors.ts";
 import { test } from "../../tests/support/harness.ts";
 import { forSeeds } from "../../tests/support/random.ts";
 import { writeUint32 } from "../../uint32.ts";
-import { encodeRefused, writeUint64 } from "./messages.ts";
+import { encodeRefused, writeUint64 } from "./handshake/messages.ts";
 import { encodeAck, RECORD, RecordDecoder } from "./records.ts";
 
 function data(payload: readonly number[], received: number): number[] {

@@ -16,7 +16,7 @@ import type {
 } from "../transport/types.ts";
 import type { Transport } from "../types.ts";
 import { notResumed, unknownSession } from "./errors.ts";
-import type { Established } from "./handshake.ts";
+import type { Established } from "./handshake/handshake.ts";
 import { DATA_HEADER, encodeAck, RECORD, RecordDecoder } from "./records.ts";
 import { RetainedBytes } from "./retained.ts";
 import { isLimited, type ResolvedResumeLimits } from "./types.ts";

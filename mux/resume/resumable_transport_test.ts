@@ -8,7 +8,7 @@ import { MuxError } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
 import type { Transport } from "../types.ts";
 import { ResumeError } from "./errors.ts";
-import { Incoming } from "./incoming.ts";
+import { Incoming } from "./handshake/incoming.ts";
 import { DATA_HEADER, encodeAck, RECORD } from "./records.ts";
 import { ResumableTransport } from "./resumable_transport.ts";
 import type { ResumeState } from "./types.ts";

@@ -16,8 +16,8 @@ export {
   type KnownSessions,
   resumeSession,
   startSession,
-} from "./handshake.ts";
-export { Incoming } from "./incoming.ts";
+} from "./handshake/handshake.ts";
+export { Incoming } from "./handshake/incoming.ts";
 export { RECORD } from "./records.ts";
 export { ResumableTransport } from "./resumable_transport.ts";
 export {

@@ -12,8 +12,8 @@ import type {
 } from "../transport/types.ts";
 import type { Transport } from "../types.ts";
 import type { SessionOptions } from "../options.ts";
-import { Incoming } from "./incoming.ts";
-import { MAGIC } from "./messages.ts";
+import { Incoming } from "./handshake/incoming.ts";
+import { MAGIC } from "./handshake/messages.ts";
 import { BegunTransport } from "../transport/begun_transport.ts";
 import { SessionRegistry, type Site } from "./session_registry.ts";
 import type { SessionStore } from "./store.ts";

@@ -4,7 +4,7 @@ import { MemoryNetwork } from "../../tests/resume/memory_network.ts";
 import { test } from "../../tests/support/harness.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { ResumeError } from "./errors.ts";
-import { MAGIC } from "./messages.ts";
+import { MAGIC } from "./handshake/messages.ts";
 import { ResumingListener } from "./resuming_listener.ts";
 import { SessionStore } from "./store.ts";
 import { BegunTransport } from "../transport/begun_transport.ts";

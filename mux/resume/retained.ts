@@ -1,7 +1,7 @@
 import { readUint32, writeUint32 } from "../../uint32.ts";
 import { view } from "../../view.ts";
 import type { MemoryKind } from "../flow/memory_account.ts";
-import { writeUint64 } from "./messages.ts";
+import { writeUint64 } from "./handshake/messages.ts";
 import { DATA_HEADER, RECORD } from "./records.ts";
 
 /** A buffer of its own. */

@@ -6,8 +6,8 @@ import {
   type KnownSessions,
   refuse,
   type Started,
-} from "./handshake.ts";
-import type { Incoming } from "./incoming.ts";
+} from "./handshake/handshake.ts";
+import type { Incoming } from "./handshake/incoming.ts";
 import { ResumableTransport } from "./resumable_transport.ts";
 import type { ResolvedListenResume } from "./types.ts";
 

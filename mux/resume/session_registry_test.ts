@@ -5,8 +5,12 @@ import { test } from "../../tests/support/harness.ts";
 import { until, within } from "../../tests/support/within.ts";
 import type { Transport } from "../types.ts";
 import { ResumeError } from "./errors.ts";
-import { encodeHelloResume, encodeRefused, PART } from "./messages.ts";
-import { random } from "./proofs.ts";
+import {
+  encodeHelloResume,
+  encodeRefused,
+  PART,
+} from "./handshake/messages.ts";
+import { random } from "./handshake/proofs.ts";
 import type { ResumableTransport } from "./resumable_transport.ts";
 
 /** The answer of a listener to HELLO_RESUME. */

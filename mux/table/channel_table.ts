@@ -174,7 +174,7 @@ export class ChannelTable implements FrameSink, ChannelHost, SessionChannels {
   }
 
   get crowded(): boolean {
-    return this.#outgoing.slots * 2 >= this.maxChannels ||
+    return this.#outgoing.slots * 4 >= this.maxChannels * 3 ||
       this.#budget.scarce;
   }
 

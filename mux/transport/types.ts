@@ -398,7 +398,7 @@ export interface SchemeListenTerms extends SchemeListenOptions {
   /**
    * Called when the listener has lost what makes it reachable, such as the name of a
    * `peer:` address, and cannot get it back for now: `error` says why. It is called
-   * when the kind of error changes, and the listener goes on trying.
+   * once for several errors of one kind in a row, and the listener goes on trying.
    * Default: none.
    */
   onUnreachable?: ((error: unknown) => void) | undefined;

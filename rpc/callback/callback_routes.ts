@@ -1,12 +1,12 @@
 import type { Handler } from "../types.ts";
 import { callbackIdIn } from "../wire/selector.ts";
-import { isPrefix, kindOf, prefixOf } from "./pointers.ts";
+import { isPrefix, prefixOf } from "./pointers.ts";
 import { IdFinder } from "./received_pointers.ts";
 
 /** How many prefixes of IDs one session may have calls of. */
 const MAX_PREFIXES = 4_096;
 
-/** How many functions one peer may hold by way of this side and have released. */
+/** How many IDs of functions that one peer holds by way of this side are remembered. */
 const MAX_LOANS = 4_096;
 
 /** A session whose peer lends functions, or is lent them. */
@@ -33,14 +33,54 @@ interface Route {
   loans: Loans | undefined;
 }
 
+/** Functions that a peer holds, each as often as it was lent it. */
+class Holdings {
+  readonly #counts = new Map<string, number>();
+  /** How often it was lent others, whose IDs are not remembered. */
+  #others = 0;
+
+  /** It was lent a function, so many times. */
+  add(id: string, count: number): void {
+    const held = this.#counts.get(id);
+    if (held === undefined && this.#counts.size >= MAX_LOANS) {
+      this.#others += count;
+    } else this.#counts.set(id, (held ?? 0) + count);
+  }
+
+  /** It gives a function back, so many times; returns how many of them it held. */
+  take(id: string, count: number): number {
+    const held = this.#counts.get(id) ?? 0;
+    const known = Math.min(held, count);
+    if (known < held) this.#counts.set(id, held - known);
+    else this.#counts.delete(id);
+    const others = Math.min(count - known, this.#others);
+    this.#others -= others;
+    return known + others;
+  }
+
+  /** It does not hold what is in another list, after all. */
+  remove(list: Holdings): void {
+    for (const [id, count] of list.#counts) this.take(id, count);
+    this.#others -= Math.min(list.#others, this.#others);
+  }
+
+  /** Empties the list; returns what was remembered. */
+  clear(): [id: string, count: number][] {
+    const all = [...this.#counts];
+    this.#counts.clear();
+    this.#others = 0;
+    return all;
+  }
+}
+
 /**
- * The functions and streams that results have lent to the peer of one session,
- * by way of this side, which releases what the peer leaves behind: their owner
- * does not see the peer's session end.
+ * The functions and streams that were lent to the peer of one session by way of this
+ * side, which releases what the peer leaves behind: their owner does not see the
+ * peer's session end.
  */
 export class Loans {
   readonly #release: (id: string, count: number) => void;
-  readonly #counts = new Map<string, number>();
+  readonly #held = new Holdings();
   /** Calls whose functions the peer may still decline. */
   #undecided = 0;
   #ended = false;
@@ -66,15 +106,13 @@ export class Loans {
 
   /** A call has a result that lends functions whose IDs begin with `prefix`. */
   begin(prefix: string): Loan {
-    const ids: string[] = [];
+    const lent = new Holdings();
     let dropped = false;
     this.#undecided++;
     const finder = new IdFinder(prefix, (id) => {
       if (dropped) return this.#release(id, 1);
-      const count = this.#counts.get(id) ?? 0;
-      if (count === 0 && this.#counts.size >= MAX_LOANS) return;
-      ids.push(id);
-      this.#counts.set(id, count + 1);
+      lent.add(id, 1);
+      this.#held.add(id, 1);
     });
     return {
       onBytes: finder.add,
@@ -84,32 +122,31 @@ export class Loans {
       },
       end: (taken) => {
         // A result that was declined has lent nothing, as its sender knows.
-        if (!taken) { for (const id of ids) this.giveBack(id, 1); }
+        if (!taken) this.#held.remove(lent);
         this.#undecided--;
         this.#settle();
       },
     };
   }
 
-  /** The peer has used a function. A stream is of no more use after that. */
-  used(id: string): void {
-    if (kindOf(id) !== "function") this.#counts.delete(id);
+  /** The peer holds a function, so many times more. */
+  add(id: string, count: number): void {
+    this.#held.add(id, count);
+    this.#settle();
   }
 
-  /** The peer has given a function back that many times. */
-  giveBack(id: string, count: number): void {
-    const held = this.#counts.get(id);
-    // Only what was lent is counted: a peer can make up any number of IDs.
-    if (held === undefined) return;
-    if (held > count) this.#counts.set(id, held - count);
-    else this.#counts.delete(id);
+  /**
+   * The peer gives a function back, so many times, and at least once.
+   *
+   * @returns how many of them it held
+   */
+  giveBack(id: string, count: number): number {
+    return this.#held.take(id, Math.max(count, 1));
   }
 
   #settle(): void {
     if (!this.#ended || this.#undecided > 0) return;
-    const counts = [...this.#counts];
-    this.#counts.clear();
-    for (const [id, count] of counts) this.#release(id, count);
+    for (const [id, count] of this.#held.clear()) this.#release(id, count);
   }
 }
 

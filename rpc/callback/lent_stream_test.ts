@@ -241,6 +241,28 @@ test("streams: a chunk larger than maxValueSize arrives in pieces", async (t) =>
   }
 });
 
+test("streams: a chunk larger than maxValueSize of the only argument arrives in pieces", async (t) => {
+  const service = {
+    async sizeOf(body: ReadableStream<Uint8Array>) {
+      let size = 0;
+      for await (const chunk of body) size += chunk.length;
+      return size;
+    },
+  };
+  for (const codec of CODECS) {
+    const [client] = t.pair({ codec }, {
+      codec,
+      maxValueSize: 100_000,
+      handler: handlerFrom(service),
+    });
+    const body = ReadableStream.from([new Uint8Array(1_000_000)]);
+    assertEquals(
+      await client.remote<typeof service>().sizeOf(body),
+      1_000_000,
+    );
+  }
+});
+
 test("streams: the producer waits while the stream is not read", async (t) => {
   let made = 0;
   async function* endless() {

@@ -410,7 +410,7 @@ export class ChannelPool {
     if (this.#queuedSize + request.size > maxQueuedCallSize) {
       return request.failed(
         full(
-          `the calls that wait hold ${this.#queuedSize} bytes, and the limit of "maxQueuedCallSize" is ${maxQueuedCallSize}`,
+          `they hold ${this.#queuedSize} bytes of ${maxQueuedCallSize} (option "maxQueuedCallSize")`,
         ),
       );
     }

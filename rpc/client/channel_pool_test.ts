@@ -255,7 +255,7 @@ Deno.test("ChannelPool: a closed session has no timer and opens no channel", asy
   }
 });
 
-Deno.test("ChannelPool: spare channels leave half of the slots to calls", async () => {
+Deno.test("ChannelPool: spare channels leave a quarter of the slots to calls", async () => {
   for (const [maxChannels, calls] of [[8, 2], [40, 10], [200, 50]] as const) {
     const session = { maxChannels };
     const [a, b] = memoryPair({ session }, { session });
@@ -278,9 +278,28 @@ Deno.test("ChannelPool: spare channels leave half of the slots to calls", async 
     await settled();
     for (const { session } of [a, b]) {
       const { slots } = session.usage;
-      assert(slots > 0 && slots <= maxChannels / 2, `${slots} are open`);
+      // Each of the two has spares.
+      assert(
+        slots > 0 && slots <= 2 * maxChannels * 3 / 4,
+        `${slots} are open`,
+      );
     }
   }
+});
+
+Deno.test("ChannelPool: calls find spare channels until three quarters of the slots are in use", async () => {
+  const [left, right] = memoryTransports();
+  await using session = qmux(left, { maxChannels: 64 });
+  await using other = qmux(right);
+  other.accept(() => {});
+  const pool = sparingPool(session);
+  await use(pool, 2);
+  let calls = 0;
+  while (pool.take() !== undefined) {
+    calls++;
+    await settled();
+  }
+  assertEquals(calls, 48);
 });
 
 Deno.test("ChannelPool: calls wait while there is no memory for a channel, and each gets one as others close", async () => {

@@ -58,7 +58,7 @@ export async function forwardToSome(
         return promise;
       },
     };
-    const answered = forwardCall(call, respond, target, { attempts });
+    const answered = forwardCall(call, respond, target, attempts);
     await Promise.race([answered, refused.promise]);
   };
   try {

@@ -19,7 +19,12 @@ import type { ReceivedHeader } from "../wire/headers.ts";
 import { watchCaller } from "./caller_watch.ts";
 import { cancelled, passedOn, replaced, tooLate } from "./errors.ts";
 import type { KeptRequest } from "./kept_request.ts";
-import { beginLoan, countedUse } from "./lent_functions.ts";
+import {
+  beginLoan,
+  isRelease,
+  keepLent,
+  passRelease,
+} from "./lent_functions.ts";
 import { forwardedHeader } from "./request_header.ts";
 import {
   changedHeader,
@@ -66,22 +71,21 @@ function addRoute(
   to.routes ??= new CallbackRoutes();
   to.routes.add(prefix, from, () => async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
-    const target = { caller: lender, pool, nested: true };
-    await forwardCall(call, respond, target, { onSent: countedUse(call) });
+    if (isRelease(call)) return await passRelease(call, lender);
+    await forwardCall(call, respond, { caller: lender, pool, nested: true });
   });
 }
 
 /**
  * Forwards one call, and its response.
  *
- * @param onSent called when the target has what had arrived of the call
  * @param attempts given if the call can go to another peer
  */
 export async function forwardCall(
   call: ServerCall,
   respond: ServerResponder,
   target: Target,
-  { onSent, attempts }: { onSent?: () => void; attempts?: Attempts } = {},
+  attempts?: Attempts,
 ): Promise<void> {
   const { pool, caller } = target;
   const incoming = call.channel;
@@ -95,8 +99,6 @@ export async function forwardCall(
     ? pipe(incoming, outgoing)
     : attempts.request.piped;
   attempts?.request.sendTo(outgoing);
-  // What has arrived of it has left, unless the target takes no more.
-  if (incoming.buffered === 0) onSent?.();
   /** What was taken of the response, to read its header. */
   let taken: Uint8Array | undefined;
   const release = (header: ReceivedHeader | undefined) =>
@@ -260,7 +262,11 @@ function inspectHeader(
   try {
     const header = call.request.context.responseHeaders.get(bytes);
     if (header.saysNull) pool.allowSpares();
-    const { lends } = header;
+    const { lends, keptIds } = header;
+    // A caller that has gone has released what it had lent.
+    if (keptIds.length > 0 && pool.session && !call.channel.peerClosed) {
+      keepLent(keptIds, pool.session, call);
+    }
     if (lends === undefined) return undefined;
     addRoute(lends, pool.session, caller, call.session);
     const loan = beginLoan(lends, call.session, pool.session, caller);

@@ -6,13 +6,18 @@
 import "../internal.ts"; // Keeps bundles in few chunks.
 import { timeLimit } from "../../time_limit.ts";
 import type { ChannelPool, ForwardTargets } from "../client/channel_pool.ts";
-import { isServerCall, isServerResponder } from "../handler/invoke.ts";
+import {
+  isServerCall,
+  isServerResponder,
+  notFound,
+} from "../handler/invoke.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
 import { busy, cancelled, replaced } from "./errors.ts";
 import { forwardToSome } from "./failover.ts";
 import { FairShares, Place } from "./fair_shares.ts";
 import { forwardCall } from "./forwarded_call.ts";
+import { isStray } from "./lent_functions.ts";
 
 /** Milliseconds that a call waits for its turn. */
 const MAX_WAIT = 10_000;
@@ -32,12 +37,11 @@ export function forwardingTo(
 ): HandlerFunction {
   return inTurn(
     new FairShares(() => Math.min(maxConcurrentCalls, pool.capacity)),
-    (call, respond) =>
-      forwardCall(call, respond, {
-        caller: target,
-        pool,
-        nested: call.request.nested,
-      }),
+    async (call, respond) => {
+      if (isStray(call, pool.session)) return await notFound(call, respond);
+      const { nested } = call.request;
+      await forwardCall(call, respond, { caller: target, pool, nested });
+    },
   );
 }
 

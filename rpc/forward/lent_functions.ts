@@ -1,4 +1,3 @@
-import { PREFIX_SIZE } from "../../codec/internal.ts";
 import {
   type Loan,
   Loans,
@@ -9,33 +8,55 @@ import type { ServerCall } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
 import { callbackIdIn, RELEASE_SELECTOR } from "../wire/selector.ts";
 
-/**
- * What counts a call that releases, or uses up, what its caller was lent. That is
- * done when the call has been sent: if it cannot be, what the caller held must still
- * be released when its session ends.
- */
-export function countedUse(
-  { selector, channel, request, session }: ServerCall,
-): () => void {
-  const id = callbackIdIn(selector);
-  if (!selector.startsWith(RELEASE_SELECTOR)) {
-    return () => session?.routes?.loansOf(id)?.used(id);
-  }
-  const bytes = channel.peek() ?? new Uint8Array(0);
-  let given = Infinity;
-  try {
-    const count = request.context.codec.decode(bytes.subarray(PREFIX_SIZE));
-    // Its owner takes anything but a safe integer for 1, and at least 1.
-    given = Number.isSafeInteger(count) ? Math.max(count as number, 1) : 1;
-  } catch {
-    // Its argument is still to come, and the caller holds nothing of it.
-  }
-  return () => session?.routes?.loansOf(id)?.giveBack(id, given);
-}
+/** Sessions whose peers say what the IDs of the functions begin with that they lend. */
+const lenders = new WeakSet<RoutedSession>();
 
 /** Whether a selector calls or releases a function of an extended peer. */
 export function isOfCallback(selector: string): boolean {
   return prefixOf(callbackIdIn(selector)) !== undefined;
+}
+
+/** Whether a call releases a function. */
+export function isRelease({ selector }: ServerCall): boolean {
+  return selector.startsWith(RELEASE_SELECTOR);
+}
+
+/**
+ * Whether a call that has no way back releases a function of a target that says what
+ * it lends. Then the caller was not lent it: it has the ID from elsewhere.
+ */
+export function isStray(
+  call: ServerCall,
+  target: RoutedSession | undefined,
+): boolean {
+  return isRelease(call) && isOfCallback(call.selector) &&
+    target !== undefined && lenders.has(target);
+}
+
+/**
+ * Passes a release on, and answers the call: of what the caller asks to give back, only
+ * what it was lent itself. Others may hold the same function.
+ *
+ * @param lender calls the owner of the function
+ */
+export async function passRelease(
+  call: ServerCall,
+  lender: Caller,
+): Promise<void> {
+  const id = callbackIdIn(call.selector);
+  const asked = await call.receive();
+  const loans = call.session.routes?.loansOf(id);
+  // As at the owner, any other argument than a number counts as 1.
+  const count = Number.isSafeInteger(asked) ? asked as number : 1;
+  const given = loans?.giveBack(id, count) ?? 0;
+  if (given === 0) return;
+  try {
+    await lender.call(RELEASE_SELECTOR + id, given);
+  } catch (error) {
+    // The caller still holds it, until its session ends.
+    loans!.add(id, given);
+    throw error;
+  }
 }
 
 /**
@@ -50,7 +71,34 @@ export function beginLoan(
   source: RoutedSession | undefined,
   lender: Caller,
 ): Loan | undefined {
-  const loans = borrower.routes?.loans(
+  if (source !== undefined) lenders.add(source);
+  return loansFrom(prefix, borrower, source, lender)?.begin(prefix);
+}
+
+/**
+ * A response to a call says which of the functions in the call the responder keeps.
+ *
+ * @param borrower the session of the responder
+ * @param lender calls the caller
+ */
+export function keepLent(
+  ids: readonly string[],
+  borrower: RoutedSession,
+  { request: { lends }, session, caller }: ServerCall,
+): void {
+  if (lends === undefined) return;
+  const loans = loansFrom(lends, borrower, session, caller);
+  // Each call lends a function once.
+  for (const id of new Set(ids)) if (prefixOf(id) === lends) loans?.add(id, 1);
+}
+
+function loansFrom(
+  prefix: string,
+  borrower: RoutedSession,
+  source: RoutedSession | undefined,
+  lender: Caller,
+): Loans | undefined {
+  return borrower.routes?.loans(
     prefix,
     source,
     () =>
@@ -58,5 +106,4 @@ export function beginLoan(
         lender.call(RELEASE_SELECTOR + id, count).catch(() => {});
       }),
   );
-  return loans?.begin(prefix);
 }

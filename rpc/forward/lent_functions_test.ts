@@ -8,10 +8,11 @@ import {
   type RpcResponse,
   withStream,
 } from "@qtalk/qtalk";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { toText } from "@std/streams";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { rawAccept, rawOpen } from "../../tests/support/raw_call.ts";
+import type { RawPeer } from "../../tests/support/raw_peer.ts";
 import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError } from "../errors.ts";
 
@@ -488,4 +489,134 @@ test("forward(): what came in a stream of values is released when the client lea
     await untilHeld(backend, 0);
     await response.close();
   }
+});
+
+const COUNTER = "db.counter";
+const SHARED = "db.shared";
+
+/** A scripted client calls a method that answers with a function; returns its ID. */
+async function rawBorrow(
+  raw: RawPeer,
+  selector: string,
+  extension: object = { Q: { v: 1 } },
+): Promise<string> {
+  const call = await rawOpen(raw);
+  await call.values({ Selector: selector, ...extension }, []);
+  const [, { $fnptr }] = await call.read(2) as [unknown, { $fnptr: string }];
+  await call.eof();
+  await call.close();
+  return $fnptr;
+}
+
+/** The header of a call that releases a function. */
+function releaseHeader(id: string) {
+  return { Selector: `/_qtalk/release/${id}`, Q: { v: 1 } };
+}
+
+test("forward(): a release counts when all of its argument has arrived", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  // Up to a length, and one of the two bytes that it announces.
+  for (const part of ["", "\0\0", "\0\0\0\x02", "\0\0\0\x021"]) {
+    const { raw, peer } = t.scriptedPeer({ handler: forward(middle) });
+    const release = async (id: string) => {
+      const call = await rawOpen(raw);
+      await call.values(releaseHeader(id));
+      await call.data(part);
+      return call;
+    };
+    // The rest comes later.
+    const complete = await release(await rawBorrow(raw, COUNTER));
+    for (let i = 0; i < 10; i++) await turn();
+    assertEquals(backend.callbackCount, 1, part);
+    await complete.data("\0\0\0\x0212".slice(part.length));
+    await complete.read(2);
+    await complete.close();
+    assertEquals(backend.callbackCount, 0, part);
+    // The session ends before that.
+    await release(await rawBorrow(raw, COUNTER));
+    for (let i = 0; i < 10; i++) await turn();
+    assertEquals(backend.callbackCount, 1, part);
+    await raw.end();
+    await peer.closed;
+    await untilHeld(backend, 0);
+  }
+});
+
+test("forward(): a release whose channel is closed before its argument has no effect", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const { raw } = t.scriptedPeer({ handler: forward(middle) });
+  const id = await rawBorrow(raw, COUNTER);
+  const release = await rawOpen(raw);
+  await release.values(releaseHeader(id));
+  await release.data("\0\0");
+  await release.close();
+  for (let i = 0; i < 10; i++) await turn();
+  assertEquals(backend.callbackCount, 1);
+  await raw.end();
+  await untilHeld(backend, 0);
+});
+
+test("forward(): a client gives back no more of a function than it was lent", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const [ann] = t.pair({}, { handler: forward(middle) });
+  const anns = await ann.call("db.shared") as Callback<() => number>;
+  const plain = { Q: undefined };
+  for (const extension of [{ Q: { v: 1 } }, plain]) {
+    const { raw } = t.scriptedPeer({ handler: forward(middle) });
+    const id = await rawBorrow(raw, SHARED, extension);
+    for (let i = 0; i < 2; i++) {
+      for (const count of [1e9, -1e9, null, "all"]) {
+        const release = await rawOpen(raw);
+        await release.values({ ...releaseHeader(id), ...extension }, count);
+        await release.read(2);
+        await release.eof();
+        await release.close();
+        assertEquals(await anns(), 5);
+      }
+    }
+    await raw.end();
+  }
+  anns.release();
+  // What callers were lent that are not extended stays until the session ends.
+  await middle.close();
+  assertEquals(backend.callbackCount, 0);
+});
+
+test("forward(): what a peer keeps of a call is released when it leaves", async (t) => {
+  const [middle, backend] = t.pair();
+  const [client, front] = t.pair({}, { handler: forward(middle) });
+  middle.handle("/", forward(front));
+  let kept: Callback<() => number> | undefined;
+  client.handle(
+    "keep",
+    handlerFrom((fn: Callback<() => number>) => void (kept = fn.retain())),
+  );
+  await backend.call("keep", [shared]);
+  await backend.call("keep", [shared]);
+  assertEquals([await kept!(), backend.callbackCount], [5, 1]);
+  await client.close();
+  await untilHeld(backend, 0);
+});
+
+test("forward(): a stream whose call is refused is released when its client leaves", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const { raw } = t.scriptedPeer({ handler: forward(middle) });
+  const call = await rawOpen(raw);
+  await call.values({ Selector: "db.load", Q: { v: 1 } }, []);
+  const [, { body: { $fnptr } }] = await call.read(2) as [
+    unknown,
+    { body: { $fnptr: string } },
+  ];
+  await call.eof();
+  await call.close();
+  const read = await rawOpen(raw);
+  // Too much metadata for the target.
+  const meta = { note: "x".repeat(10_000) };
+  await read.values({ Selector: `/${$fnptr}`, Q: { v: 1, meta } }, []);
+  const [{ Error: text }] = await read.read(1) as [{ Error: string }];
+  assertStringIncludes(text, "maxMetaSize");
+  await read.close();
+  assertEquals(backend.callbackCount, 1);
+  await raw.end();
+  await untilHeld(backend, 0);
 });

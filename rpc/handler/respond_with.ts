@@ -83,17 +83,10 @@ export function isBytePair(value: object): value is BytePair {
     writable instanceof WritableStream;
 }
 
-/** The largest piece of a stream of bytes: a peer may refuse larger values. */
-const MAX_PIECE = 64 * 1024;
-
 /** Starts to take the values of a stream, to respond to a call with them. */
 export function sourceFor(stream: ValueStream, call: Call): ValueSource {
   const divides = isServerCall(call) && call.request.extended;
-  return openSource(
-    stream,
-    (error) => report(error, call, false),
-    divides ? MAX_PIECE : undefined,
-  );
+  return openSource(stream, (error) => report(error, call, false), divides);
 }
 
 /** Responds with the response to another call, complete or continued. */

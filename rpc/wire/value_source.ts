@@ -84,6 +84,9 @@ function iteratorOf(source: ValueSource): AsyncIterator<unknown> {
   };
 }
 
+/** The largest piece of a stream of bytes: a peer may refuse larger values. */
+const MAX_PIECE = 64 * 1024;
+
 /** Whether a codec decodes bytes to bytes. */
 export function carriesBytes(codec: Codec): boolean {
   return codec.decode(codec.encode(new Uint8Array(1))) instanceof Uint8Array;
@@ -94,20 +97,21 @@ export function carriesBytes(codec: Codec): boolean {
  *
  * @param values the stream
  * @param onStopError called with what the producer throws when it is stopped
- * @param maxPiece the largest chunk of bytes that a `ReadableStream` gives: larger
- * ones are divided, since they have no meaning there. Default: as they are
+ * @param divides whether large chunks of bytes of a `ReadableStream` are divided,
+ * since chunks have no meaning there. Those of a stream that is the only argument
+ * always are. Default: they are not
  * @throws {TypeError} if the stream is locked
  */
 export function openSource(
   values: ValueStream,
   onStopError: (error: unknown) => void = () => {},
-  maxPiece = Infinity,
+  divides = false,
 ): ValueSource {
   if (values instanceof SoleArgument) {
-    return openSource(values.stream, onStopError);
+    return openSource(values.stream, onStopError, true);
   }
   return values instanceof ReadableStream
-    ? streamSource(values, onStopError, maxPiece)
+    ? streamSource(values, onStopError, divides)
     : iteratorSource(values, onStopError);
 }
 
@@ -118,18 +122,17 @@ export function openSource(
 function streamSource(
   stream: ReadableStream<unknown>,
   onStopError: (error: unknown) => void,
-  maxPiece: number,
+  divides: boolean,
 ): ValueSource {
   const reader = stream.getReader();
   let rest: Uint8Array | undefined;
   const pieceOf = (bytes: Uint8Array): IteratorResult<unknown> => {
-    const end = Math.min(maxPiece, bytes.length);
-    rest = end === bytes.length ? undefined : bytes.subarray(end);
-    return { done: false, value: bytes.subarray(0, end) };
+    rest = bytes.length > MAX_PIECE ? bytes.subarray(MAX_PIECE) : undefined;
+    return { done: false, value: bytes.subarray(0, MAX_PIECE) };
   };
   const read = () => reader.read() as Promise<IteratorResult<unknown>>;
   return {
-    next: maxPiece === Infinity ? read : async () => {
+    next: !divides ? read : async () => {
       if (rest !== undefined) return pieceOf(rest);
       const result = await read();
       return result.value instanceof Uint8Array

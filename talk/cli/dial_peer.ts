@@ -1,8 +1,11 @@
 import { redactedAddress } from "../../printable_text.ts";
-import { dial, type DialOptions } from "../dial.ts";
+import { dial, type DialOptions } from "../dial/dial.ts";
 import type { Peer } from "../peer.ts";
-import { loadCodec } from "./codec_option.ts";
-import { dialSecurity, type GivenDialOptions } from "./connection_options.ts";
+import { loadCodec } from "./options/codec_option.ts";
+import {
+  dialSecurity,
+  type GivenDialOptions,
+} from "./options/connection_options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a command gives {@linkcode dialPeer}, besides where and how to connect. */

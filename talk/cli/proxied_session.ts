@@ -1,7 +1,7 @@
 import { rawSession, type Session } from "../../mux/internal.ts";
 import { proxy } from "../../mux/mod.ts";
 import { limitWait } from "../../time_limit.ts";
-import { type ConnectOptions, dialSession } from "../dial.ts";
+import { type ConnectOptions, dialSession } from "../dial/dial.ts";
 import type { Closable } from "../listener/types.ts";
 import type { CloseOptions } from "../peer.ts";
 

@@ -7,11 +7,11 @@ import {
   DEFAULT_SIGNAL_DRAIN_TIMEOUT,
 } from "../close_on_signals.ts";
 import { errorPrinter } from "../errors.ts";
-import { listen } from "../listen.ts";
+import { listen } from "../listener/listen.ts";
 import type { Closable, Listener } from "../listener/types.ts";
 import type { Peer } from "../peer.ts";
 import { type OptionSpec, seconds } from "./command.ts";
-import type { ListenSecurity } from "./connection_options.ts";
+import type { ListenSecurity } from "./options/connection_options.ts";
 import { EXIT } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -3,7 +3,7 @@ import { TlsError } from "../../mux/internal.ts";
 import { printableText, redactedIn } from "../../printable_text.ts";
 import { RemoteError } from "../../rpc/internal.ts";
 import { OutputClosed } from "./exit_code.ts";
-import { type FlagContext, withFlagNames } from "./flag_names.ts";
+import { type FlagContext, withFlagNames } from "./options/flag_names.ts";
 
 /** Standard output or standard error. */
 export interface Sink {

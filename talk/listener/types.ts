@@ -27,10 +27,11 @@ export interface ListenerOptions {
    * ten seconds); `timeout` when a connection has exceeded `handshakeTimeout`;
    * `handshake-failed` when a TLS handshake has failed, with the `TlsError` as its
    * `cause`; or `listen-failed` when a listener at a `peer:` address has lost its
-   * name and cannot register it again (whenever the kind of error changes; it goes on
-   * trying). Also called when `listenSession()` closes a session that no loop has
-   * taken, see {@linkcode Listener.skipped}. Default: what `accept` throws is
-   * printed to standard error, at most 20 errors in ten seconds.
+   * name and cannot register it again, or another listener with the same key takes it
+   * (once for several errors of one kind in a row; it goes on trying). Also called
+   * when `listenSession()` closes a session that no loop has taken, see
+   * {@linkcode Listener.skipped}. Default: what `accept` throws is printed to standard
+   * error, at most 20 errors in ten seconds.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
 }
@@ -40,10 +41,12 @@ export interface ListenerOptions {
  *
  * @typeParam C what their codec carries besides JSON's values
  * @typeParam Context what the program knows about a peer
+ * @typeParam Connection what is known about a connection
  */
 export interface PeerListenerOptions<
   C extends Carried = Carried,
   Context = unknown,
+  Connection extends ConnectionInfo = ConnectionInfo,
 > {
   /**
    * Called with every new peer and what is known about its connection, before any
@@ -65,7 +68,7 @@ export interface PeerListenerOptions<
   onPeer?:
     | ((
       peer: Peer<NoInfer<C>>,
-      connection: ConnectionInfo,
+      connection: Connection,
     ) => Context | Promise<Context>)
     | undefined;
 }

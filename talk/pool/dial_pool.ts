@@ -1,7 +1,7 @@
 import { checkNotAborted } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
-import { checkConnectOptions, dial, wait } from "../dial.ts";
+import { checkConnectOptions, dial, wait } from "../dial/dial.ts";
 import { errorPrinter, reporter } from "../errors.ts";
 import { checkPeerOptions } from "../peer.ts";
 import { Pool } from "./pool.ts";

@@ -28,7 +28,7 @@ import {
   timeLimitOf,
 } from "../../rpc/internal.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
-import { DEFAULT_CONNECT_TIMEOUT } from "../dial.ts";
+import { DEFAULT_CONNECT_TIMEOUT } from "../dial/dial.ts";
 import { TalkError } from "../errors.ts";
 import {
   checkCloseOptions,

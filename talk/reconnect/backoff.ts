@@ -1,6 +1,6 @@
 import { checkOption } from "../../check_option.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
-import { DEFAULT_RECONNECT_OPTIONS } from "../dial.ts";
+import { DEFAULT_RECONNECT_OPTIONS } from "../dial/dial.ts";
 import type { BackoffOptions } from "./types.ts";
 
 /** Exponential backoff with jitter. */

@@ -31,7 +31,7 @@ import {
   type Peer,
 } from "../peer.ts";
 import { SharedHandlers } from "./shared_handlers.ts";
-import { DEFAULT_RECONNECT_OPTIONS } from "../dial.ts";
+import { DEFAULT_RECONNECT_OPTIONS } from "../dial/dial.ts";
 import type {
   ConnectionState,
   ReconnectingPeer,

@@ -1,24 +1,29 @@
 import type { SchemeOptions, Transport } from "../../mux/internal.ts";
 import { pinsOf, type QuicEndpointLike } from "../../mux/internal_deno.ts";
-import { dial, wait } from "../dial.ts";
+import { dial, wait } from "../dial/dial.ts";
 import type { Peer } from "../peer.ts";
 import {
   dialDirectly,
   dialToMove,
   type DirectOptions,
   localPlaces,
+  noDirectWay,
   ownSocket,
   socketFor,
-} from "./direct.ts";
+} from "./connection/direct.ts";
 import { meetingError, RendezvousError } from "./errors.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
-import { beginMoving, type MovingOptions, PAUSES } from "./moving.ts";
+import {
+  beginMoving,
+  type MovingOptions,
+  PAUSES,
+} from "./connection/moving.ts";
 import { parsePeerAddress, type PeerAddress } from "./peer_address.ts";
 import {
   channelTransport,
   dialOver,
   type RelayedTransport,
-} from "./relayed.ts";
+} from "./connection/relayed.ts";
 import { placesFrom, SELECTORS } from "./wire.ts";
 
 /** The default of `PeerMeetingOptions.directTimeout`, in milliseconds. */
@@ -92,19 +97,13 @@ export async function dialPeer(
       meeting,
       directTimeout,
       dialDirectly,
-    );
+    ).catch((error) => mayRelay(error, how.relay));
     if (direct !== undefined) {
       const met = session;
       void direct.ended.then(() => own?.close());
       // Its frames are of no use to this connection, which has its own way now.
       void met.close();
       return direct;
-    }
-    if (how.relay === false) {
-      throw new RendezvousError(
-        "no-direct-way",
-        `no direct connection to the peer was made within ${directTimeout} ms, and option "rendezvous.relay" is false`,
-      );
     }
     const relayed = await meetThrough(meeting);
     const met = session;
@@ -145,17 +144,38 @@ async function untilBegun(
   }
 }
 
+/**
+ * There is no direct connection. Returns if there may be a relayed one.
+ *
+ * @throws {unknown} `error` otherwise, or why there is none
+ */
+function mayRelay(error: unknown, relay: boolean | undefined): undefined {
+  const isNoWay = error instanceof RendezvousError &&
+    error.code === "no-direct-way";
+  if (!isNoWay) throw error;
+  if (relay !== false) return;
+  const { message, cause } = error;
+  throw noDirectWay(
+    `${message}, and option "rendezvous.relay" is false`,
+    cause === undefined ? undefined : { cause },
+  );
+}
+
 async function meetDirectly<T>(
   { name, fingerprint, identity, options, signal, rendezvous, socket }: Meeting,
   timeout: number,
-  dial: (options: DirectOptions) => Promise<T | undefined>,
-): Promise<T | undefined> {
+  dial: (options: DirectOptions) => Promise<T>,
+): Promise<T> {
   const answer = await rendezvous.call(
     SELECTORS.meet,
     [{ name, fingerprint, local: localPlaces(socket) }],
     { signal },
   );
-  if (socket === undefined) return undefined;
+  if (socket === undefined) {
+    throw noDirectWay(
+      "direct connections need QUIC, which this runtime does not have (in Deno: --unstable-net)",
+    );
+  }
   return await dial({
     socket,
     places: placesFrom(answer),

@@ -8,15 +8,17 @@ import { RemoteError } from "../../rpc/internal.ts";
  * | `unknown-peer` | no peer is registered under the name now |
  * | `other-key` | the peer that is registered under the name has another key |
  * | `name-taken` | another key has registered the name |
+ * | `taken-over` | another listener with the same key has registered the name |
  * | `bad-proof` | a peer did not prove that it has its key |
  * | `limit-exceeded` | the rendezvous has as many names, meetings or relays as it allows |
- * | `no-direct-way` | no direct connection was made in time, and the option `relay` is `false` |
+ * | `no-direct-way` | no direct connection was made, and the option `relay` is `false` |
  * | `not-reached` | the peer is registered, but did not answer |
  */
 export type RendezvousErrorCode =
   | "unknown-peer"
   | "other-key"
   | "name-taken"
+  | "taken-over"
   | "bad-proof"
   | "limit-exceeded"
   | "no-direct-way"

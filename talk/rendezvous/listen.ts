@@ -24,17 +24,21 @@ import {
   PeerConnection,
   proofStream,
   punch,
-} from "./direct.ts";
+} from "./connection/direct.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
-import { MovableSessions } from "./moving.ts";
+import { MovableSessions } from "./connection/moving.ts";
 import {
   parsePeerAddress,
   type PeerAddress,
   peerAddress,
 } from "./peer_address.ts";
-import { demandProof, Messages } from "./proof.ts";
+import { demandProof, Messages } from "./connection/proof.ts";
 import { OwnRegistration } from "./registration.ts";
-import { channelTransport, RelayedTransport, relayGuard } from "./relayed.ts";
+import {
+  channelTransport,
+  RelayedTransport,
+  relayGuard,
+} from "./connection/relayed.ts";
 import { MOVE_PROTOCOL, PEER_PROTOCOL, placesFrom, SELECTORS } from "./wire.ts";
 
 /** How many dialing peers this one opens a way for at once. */

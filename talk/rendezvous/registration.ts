@@ -3,19 +3,26 @@ import type {
   QuicEndpointLike,
   SchemeListenTerms,
 } from "../../mux/internal.ts";
-import type { Handler } from "../../rpc/internal.ts";
-import { dial, wait } from "../dial.ts";
+import type { Handler, RpcResponse } from "../../rpc/internal.ts";
+import { dial, wait } from "../dial/dial.ts";
 import type { Peer } from "../peer.ts";
 import { Backoff } from "../reconnect/backoff.ts";
-import { localPlaces, socketFor } from "./direct.ts";
-import { meetingError } from "./errors.ts";
+import { localPlaces, socketFor } from "./connection/direct.ts";
+import { meetingError, RendezvousError } from "./errors.ts";
 import type { Identity } from "./identity.ts";
 import { knownAs } from "./known_as.ts";
 import type { PeerAddress } from "./peer_address.ts";
-import { SELECTORS } from "./wire.ts";
+import { SELECTORS, TAKEN_OVER } from "./wire.ts";
 
 /** Milliseconds that the rendezvous has for each answer. */
 const ANSWER_TIME = 30_000;
+/**
+ * Milliseconds after which the name counts as held, so that the pauses begin again
+ * with the shortest one. Of two listeners with the same key, each takes the name from
+ * the other after its own pause: this is twice the longest one, so that both keep to
+ * long pauses.
+ */
+const STABLE_TIME = 60_000;
 
 /** What is registered, and where. */
 export interface RegistrationTerms {
@@ -49,6 +56,10 @@ export class OwnRegistration {
   #kept: Promise<void> | undefined;
   /** The kind of the error that was reported last, until the name is registered. */
   #reported: string | undefined;
+  /** Whether another listener with the same key has taken the name. */
+  #isTakenOver = false;
+  /** Whether that was reported, until the name was held for a while. */
+  #isContested = false;
 
   /** Registers nothing yet. */
   constructor(terms: RegistrationTerms) {
@@ -87,7 +98,12 @@ export class OwnRegistration {
     while (!signal.aborted) {
       const since = performance.now();
       await this.#session!.closed.catch(() => {});
-      this.#backoff.connectionLasted(performance.now() - since);
+      const duration = performance.now() - since;
+      if (duration >= STABLE_TIME) {
+        this.#backoff.connectionLasted(duration);
+        this.#isContested = false;
+      }
+      if (this.#isTakenOver) this.#reportContest();
       await this.#registerAgain();
     }
   }
@@ -146,10 +162,30 @@ export class OwnRegistration {
       signature: toHex(signature),
       local: localPlaces(socket),
     }], limits);
-    // If the rendezvous gives up the name, this side asks for it again.
-    void response.channel?.closed.catch(() => {}).then(() => {
-      if (!this.#stop.signal.aborted) void session.close();
-    });
+    void this.#watch(session, response);
+  }
+
+  /** If the rendezvous gives up the name, this side asks for it again. */
+  async #watch(session: Peer, response: RpcResponse): Promise<void> {
+    const ending = await response.receive().catch(() => {});
+    if (this.#stop.signal.aborted) return;
+    // A session that was lost has been replaced by this side itself.
+    this.#isTakenOver = ending === TAKEN_OVER && session === this.#session;
+    await session.close();
+  }
+
+  /** Reports that another listener takes the name, unless that is known. */
+  #reportContest(): void {
+    this.#isTakenOver = false;
+    if (this.#isContested) return;
+    this.#isContested = true;
+    const { name } = this.#terms.address;
+    this.#terms.onUnreachable?.(
+      new RendezvousError(
+        "taken-over",
+        `another listener with the same key has registered the name "${name}"`,
+      ),
+    );
   }
 
   /** Reports why the name is not registered, when the kind of error changes. */

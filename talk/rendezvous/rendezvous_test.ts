@@ -40,11 +40,11 @@ import { until } from "../../tests/support/within.ts";
 import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
 import { hashOf, type QuicConnLike } from "../../mux/internal_deno.ts";
 import type { QuicIncomingLike } from "../../mux/quic/types.ts";
-import { proofStream } from "./direct.ts";
+import { proofStream } from "./connection/direct.ts";
 import { loadIdentity, readCertificate } from "./identity.ts";
 import { parsePeerAddress } from "./peer_address.ts";
 import { dialPeer } from "./dial.ts";
-import { demandProof, Messages } from "./proof.ts";
+import { demandProof, Messages } from "./connection/proof.ts";
 import { Service } from "./service.ts";
 import { MOVE_PROTOCOL, PEER_PROTOCOL, type Place, SELECTORS } from "./wire.ts";
 
@@ -315,7 +315,23 @@ test("peer: without a relay, a direct connection that fails in its proof is an e
   const router = misplacing(broken(t, "it sends what is no nonce"));
   const address = await serve(t, await meet(t, router));
   const rendezvous = { ...trust, relay: false };
-  await refused(call(address, { rendezvous }), "no-direct-way");
+  const error = await refused(call(address, { rendezvous }), "no-direct-way");
+  assertMatch(
+    error.message,
+    /^the proof on the direct connection to the peer failed: .+, and option "rendezvous.relay" is false$/,
+  );
+  assert(error.cause instanceof Error, String(error.cause));
+});
+
+test("peer: without a relay, a direct connection that stalls in its proof is an error that says so", async (t) => {
+  const router = misplacing(broken(t, "it says nothing"));
+  const address = await serve(t, await meet(t, router));
+  const rendezvous = { ...trust, relay: false, directTimeout: 300 };
+  const error = await refused(call(address, { rendezvous }), "no-direct-way");
+  assertEquals(
+    error.message,
+    'the proof on the direct connection to the peer was not complete within 300 ms, and option "rendezvous.relay" is false',
+  );
 });
 
 test("peer: a direct connection that stalls in its proof does not stop a session from moving later", async (t) => {
@@ -670,7 +686,11 @@ test("peer: a name that nothing has registered is an error that may pass", async
 test("peer: without a direct way, option relay: false is an error", async (t) => {
   const address = await serve(t, await meet(t));
   const rendezvous = { ...relayed, relay: false };
-  await refused(call(address, { rendezvous }), "no-direct-way");
+  const error = await refused(call(address, { rendezvous }), "no-direct-way");
+  assertEquals(
+    error.message,
+    'option "rendezvous.directTimeout" is 0, and option "rendezvous.relay" is false',
+  );
 });
 
 test("peer: what a rendezvous relays cannot be read, and one changed byte ends it", async (t) => {
@@ -926,6 +946,52 @@ test("rendezvousService: a peer that does not answer does not keep others from m
   for (let i = 0; i < 6; i++) await one.ask(SELECTORS.meet);
   await until(() => one.punches() === 2);
   assertEquals(one.service.stats.meetings, 6);
+});
+
+test("rendezvousService: one session has its share of meetings and relays", async (t) => {
+  const service = rendezvousService({ maxRelays: 16, maxMeetings: 16 });
+  const connect = (handler: Router) => {
+    const [client, server] = memoryPair({ handler }, { handler: service });
+    t.watch(server);
+    return t.watch(client);
+  };
+  // A peer that listens under several names, and answers when it may.
+  const router = new Router();
+  const answers = Promise.withResolvers<void>();
+  router.handle(SELECTORS.punch, async (_, respond) => {
+    await answers.promise;
+    await respond.return();
+  });
+  router.handle(SELECTORS.stream, async (call, respond) => {
+    await call.receive();
+    await respond.continue();
+  });
+  const listening = connect(router);
+  const names = ["a", "b", "c"];
+  for (const name of names) await register(listening, bob, { name });
+  const [greedy, other] = [connect(new Router()), connect(new Router())];
+  const args = (name: string) => [
+    { name, fingerprint: bob.fingerprint, local: [] },
+  ];
+  for (const selector of [SELECTORS.meet, SELECTORS.relay]) {
+    for (let i = 0; i < 8; i++) {
+      await greedy.request(selector, args(names[i % 3]!));
+    }
+    for (const name of names) {
+      await registerRefused(
+        greedy.request(selector, args(name)),
+        "limit-exceeded",
+      );
+    }
+    await other.request(selector, args("a"));
+  }
+  answers.resolve();
+  assertEquals(service.stats.relays, 9);
+  // What has ended counts no more.
+  await other.close();
+  await greedy.close();
+  await until(() => service.stats.relays === 0);
+  await listening.close();
 });
 
 test("rendezvousService: what is malformed is refused with bad-arguments", async (t) => {

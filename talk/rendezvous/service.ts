@@ -28,6 +28,7 @@ import {
   type Places,
   registerRequest,
   SELECTORS,
+  TAKEN_OVER,
 } from "./wire.ts";
 
 /** Milliseconds that a registered peer has for an answer. */
@@ -61,6 +62,11 @@ export interface RendezvousOptions {
    */
   maxMeetingsPerName?: number | undefined;
   /**
+   * The same for one session that dials. `dial()` makes one meeting after another. An
+   * integer of at least 1. Default: 8.
+   */
+  maxMeetingsPerSession?: number | undefined;
+  /**
    * Connections that are relayed at once. When there are more, one through which
    * nothing has passed for 30 s gives way. An integer of at least 0; 0 turns relaying
    * off. Default: 256.
@@ -68,6 +74,11 @@ export interface RendezvousOptions {
   maxRelays?: number | undefined;
   /** The same for one listening peer. An integer of at least 0. Default: 32. */
   maxRelaysPerName?: number | undefined;
+  /**
+   * The same for one session that dials. `dial()` makes a session for each connection.
+   * An integer of at least 0. Default: 8.
+   */
+  maxRelaysPerSession?: number | undefined;
   /**
    * Bytes of one relayed connection, in both directions together, after which it
    * ends. A number of at least 0. Default: 1,024 MiB.
@@ -99,8 +110,10 @@ export const DEFAULT_RENDEZVOUS_OPTIONS: Readonly<
   maxNamesPerSession: 4,
   maxMeetings: 1_024,
   maxMeetingsPerName: 16,
+  maxMeetingsPerSession: 8,
   maxRelays: 256,
   maxRelaysPerName: 32,
+  maxRelaysPerSession: 8,
   maxRelayedSize: 2 ** 30,
   nameGrace: 60_000,
 });
@@ -154,24 +167,32 @@ export function rendezvousService(
   return new Service(options);
 }
 
+/** What is under way for one side. */
+interface Share {
+  /** Meetings that wait for an answer. */
+  meetings: number;
+  /** Connections that are relayed. */
+  relays: number;
+}
+
 /** A name that is registered. */
-interface Registration {
+interface Registration extends Share {
   readonly certificate: PeerCertificate;
   /** Calls the peer. */
   readonly caller: Caller;
   readonly peer: CallingPeer;
   /** Its addresses in its own networks. */
   readonly local: readonly Place[];
-  /** Ends it. */
-  readonly end: () => void;
-  meetings: number;
-  relays: number;
+  /** Ends it, because the same key registers the name again. */
+  readonly takeOver: () => void;
 }
 
 /** A connection that is relayed, or is about to be. */
 interface Relay {
   /** The listening peer. */
   readonly to: Registration;
+  /** The session that dials. */
+  readonly own: Share;
   /** When a byte has passed last. */
   last: number;
   /** Ends it; undefined while it has not begun. */
@@ -201,6 +222,8 @@ export class Service implements RendezvousService {
   /** Meetings that wait for an answer, the oldest first. */
   readonly #waiting = new Set<AbortController>();
   readonly #relays = new Set<Relay>();
+  /** What sessions that dial have under way. */
+  readonly #dialing = new WeakMap<CallingPeer, Share>();
   #meetings = 0;
   #relaysTotal = 0;
   #relayedBytes = 0;
@@ -315,18 +338,25 @@ export class Service implements RendezvousService {
       }
       void channel?.close();
     };
+    let isTakenOver = false;
+    const sayTakenOver = () =>
+      void respond.send(TAKEN_OVER).catch(() => {}).then(end);
     const registration: Registration = {
       certificate,
       caller: call.caller,
       peer: call.peer,
       local,
-      end,
+      takeOver() {
+        isTakenOver = true;
+        if (channel !== undefined) sayTakenOver();
+      },
       meetings: 0,
       relays: 0,
     };
-    // The same key: the peer has come back before its old session was lost. All of
-    // this is in one turn, so that of two keys that ask at once, one gets the name.
-    before?.end();
+    // The same key: a second listener, or the peer has come back before its old
+    // session was lost. All of this is in one turn, so that of two keys that ask at
+    // once, one gets the name.
+    before?.takeOver();
     this.#names.set(name, registration);
     this.#kept.delete(name);
     this.#limitKept();
@@ -338,7 +368,8 @@ export class Service implements RendezvousService {
       end();
       throw error;
     }
-    if (this.#names.get(name) !== registration) void channel.close();
+    if (isTakenOver) sayTakenOver();
+    else if (this.#names.get(name) !== registration) void channel.close();
   }
 
   /** Keeps the name of a peer that was lost. */
@@ -387,11 +418,15 @@ export class Service implements RendezvousService {
   async #meet(call: Call, respond: Responder): Promise<void> {
     const request = meetRequest(await call.receive());
     const found = this.#find(request);
+    const own = this.#shareOf(call.peer);
+    if (own.meetings >= this.#limits.maxMeetingsPerSession) {
+      throw refusal("limit-exceeded", "the session has too many meetings now");
+    }
     const here = placesOf(call.peer, request.local);
     const there = placesOf(found.peer, found.local);
     const [near, far] = delays(call.peer, found.peer);
     this.#meetings++;
-    this.#punch(found, { ...here, delay: far! });
+    this.#punch(found, own, { ...here, delay: far! });
     await respond.return({ ...there, delay: near });
   }
 
@@ -400,12 +435,13 @@ export class Service implements RendezvousService {
    * at the same time. If it does not answer, there is no direct way. So the limits of
    * meetings are no errors for the dialing peer, which has the relay.
    */
-  #punch(found: Registration, places: Places): void {
+  #punch(found: Registration, own: Share, places: Places): void {
     const { maxMeetings, maxMeetingsPerName } = this.#limits;
     if (found.meetings >= maxMeetingsPerName) return;
     const waiting = new AbortController();
     this.#waiting.add(waiting);
     found.meetings++;
+    own.meetings++;
     const [oldest] = this.#waiting;
     // Peers that never answer must not keep others from meeting.
     if (this.#waiting.size > maxMeetings) {
@@ -418,13 +454,15 @@ export class Service implements RendezvousService {
     }).catch(() => {}).finally(() => {
       this.#waiting.delete(waiting);
       found.meetings--;
+      own.meetings--;
+      own.meetings--;
     });
   }
 
   /** Passes bytes on between two peers. */
   async #relay(call: Call, respond: Responder): Promise<void> {
     const found = this.#find(meetRequest(await call.receive()));
-    const relay = this.#beginRelay(found);
+    const relay = this.#beginRelay(found, this.#shareOf(call.peer));
     try {
       const there = await found.caller.request(SELECTORS.stream, [], {
         signal: call.signal,
@@ -458,18 +496,22 @@ export class Service implements RendezvousService {
   }
 
   /** Counts a relay; silent ones give way to it. */
-  #beginRelay(to: Registration): Relay {
-    const { maxRelays, maxRelaysPerName } = this.#limits;
+  #beginRelay(to: Registration, own: Share): Relay {
+    const { maxRelays, maxRelaysPerName, maxRelaysPerSession } = this.#limits;
+    if (own.relays >= maxRelaysPerSession) {
+      throw refusal("limit-exceeded", "the session has too many relays now");
+    }
     const isFullFor = () => to.relays >= maxRelaysPerName;
     const isFull = () => this.#relays.size >= maxRelays || isFullFor();
     if (isFull()) this.#endSilent(isFullFor() ? to : undefined);
     if (isFull()) {
       throw refusal("limit-exceeded", "too many connections are relayed now");
     }
-    const relay: Relay = { to, last: this.#now() };
+    const relay: Relay = { to, own, last: this.#now() };
     this.#relays.add(relay);
     this.#relaysTotal++;
     to.relays++;
+    own.relays++;
     return relay;
   }
 
@@ -487,7 +529,18 @@ export class Service implements RendezvousService {
   }
 
   #forget(relay: Relay): void {
-    if (this.#relays.delete(relay)) relay.to.relays--;
+    if (!this.#relays.delete(relay)) return;
+    relay.to.relays--;
+    relay.own.relays--;
+  }
+
+  #shareOf(peer: CallingPeer): Share {
+    let share = this.#dialing.get(peer);
+    if (share === undefined) {
+      share = { meetings: 0, relays: 0 };
+      this.#dialing.set(peer, share);
+    }
+    return share;
   }
 
   #find({ name, fingerprint }: MeetRequest): Registration {

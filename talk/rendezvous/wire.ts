@@ -31,6 +31,9 @@ export const SELECTORS = {
   stream: "rendezvous/stream",
 } as const;
 
+/** What a rendezvous sends before it gives a name to another session with its key. */
+export const TAKEN_OVER = "taken-over";
+
 /** The most characters of what a peer knows the rendezvous as. */
 const MAX_KNOWN_AS = 2_048;
 /** The most addresses that a peer may name. */

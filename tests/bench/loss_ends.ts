@@ -6,8 +6,8 @@
  */
 import { FRAMED_PROTOCOL, quicSession } from "../../mux/quic/quic.ts";
 import type { Channel, Session } from "../../mux/types.ts";
-import { dialSession } from "../../talk/dial.ts";
-import { listenSession } from "../../talk/listen.ts";
+import { dialSession } from "../../talk/dial/dial.ts";
+import { listenSession } from "../../talk/listener/listen.ts";
 
 /** The ways to send. */
 export const WAYS = [

@@ -1,5 +1,5 @@
-import { dialSession } from "../../talk/dial.ts";
-import { listenSession } from "../../talk/listen.ts";
+import { dialSession } from "../../talk/dial/dial.ts";
+import { listenSession } from "../../talk/listener/listen.ts";
 import type { MakePair } from "./session_pair.ts";
 
 /** Pairs of which one end dials and the other listens at `address`. */

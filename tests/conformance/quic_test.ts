@@ -1,8 +1,8 @@
 // Sessions over QUIC, in both dialects: the suite's own ends talk the framed one to
 // each other, and the plain one as they would to qtalk-go.
 
-import { dialSession } from "../../talk/dial.ts";
-import { listenSession } from "../../talk/listen.ts";
+import { dialSession } from "../../talk/dial/dial.ts";
+import { listenSession } from "../../talk/listener/listen.ts";
 import { FRAMED_PROTOCOL, PLAIN_PROTOCOL } from "../../mux/quic/protocol.ts";
 import { loopbackCertificate, quicSessions } from "../support/quic.ts";
 import type { MakePair } from "./session_pair.ts";

@@ -1,6 +1,6 @@
 import { qmux } from "../../mux/session.ts";
 import { webSocketTransport } from "../../mux/transport/websocket/transport.ts";
-import { listenSession } from "../../talk/listen.ts";
+import { listenSession } from "../../talk/listener/listen.ts";
 import { listeningPair } from "./listening_pair.ts";
 import { testSession } from "./session_suite.ts";
 

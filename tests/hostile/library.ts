@@ -36,11 +36,13 @@ export async function loadLibrary(directory: string): Promise<Library> {
 /** Loads `serveWebSocket()`. */
 export async function loadServeWebSocket(
   directory: string,
-): Promise<typeof import("../../talk/serve_websocket.ts").serveWebSocket> {
+): Promise<
+  typeof import("../../talk/listener/serve_websocket.ts").serveWebSocket
+> {
   const { serveWebSocket } = await load(
     directory,
     "./websocket",
-  ) as typeof import("../../talk/serve_websocket.ts");
+  ) as typeof import("../../talk/listener/serve_websocket.ts");
   return serveWebSocket;
 }
 

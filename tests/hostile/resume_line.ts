@@ -8,7 +8,7 @@ import {
   resumeSession,
   type Started,
   startSession,
-} from "../../mux/resume/handshake.ts";
+} from "../../mux/resume/handshake/handshake.ts";
 import { DATA_HEADER } from "../../mux/resume/records.ts";
 import type { Transport } from "../../mux/types.ts";
 import type { Attacker } from "./attacker_side.ts";

@@ -1,4 +1,4 @@
-// What `deno serve` runs: see talk/serve_websocket_test.ts.
+// What `deno serve` runs: see talk/listener/serve_websocket_test.ts.
 
 import { handlerFrom } from "@qtalk/qtalk";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";

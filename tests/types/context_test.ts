@@ -75,6 +75,11 @@ function listening() {
       WebSocketHandler<CarriedByCbor, User>
     >
   >();
+  serveWebSocket({
+    onPeer(_peer, { request }) {
+      assertType<Equal<typeof request, Request>>();
+    },
+  });
   const withCodec = listen("tcp://127.0.0.1:0", { codec: cbor() });
   assertType<Equal<typeof withCodec, Promise<Listener<Peer<CarriedByCbor>>>>>();
   const given = listen<CarriedByCbor, User>("tcp://127.0.0.1:0", {

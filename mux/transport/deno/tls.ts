@@ -8,7 +8,7 @@ import {
   refusalIn,
   refusedHandshake,
   tlsErrorOf,
-} from "../node/tls_errors.ts";
+} from "../node/tls/tls_errors.ts";
 import { type ConnLike, connTransport } from "./conn.ts";
 
 /**

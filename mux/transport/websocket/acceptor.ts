@@ -14,8 +14,12 @@ import type {
   TransportListener,
 } from "../types.ts";
 import { Handshakes } from "../handshakes.ts";
-import { REASON_PHRASES } from "./http_head.ts";
-import { checkHosts, refusalOf, type RefusalStatus } from "./request_rules.ts";
+import { REASON_PHRASES } from "./handshake/http_head.ts";
+import {
+  checkHosts,
+  refusalOf,
+  type RefusalStatus,
+} from "./handshake/request_rules.ts";
 import { webSocketTransport } from "./transport.ts";
 
 /** What a server knows of a request, such as a `Deno.ServeHandlerInfo`. */

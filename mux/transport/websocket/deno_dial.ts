@@ -3,7 +3,11 @@ import type { Transport } from "../../types.ts";
 import { untilAborted } from "../../../time_limit.ts";
 import { connTransport, prepared } from "../deno/conn.ts";
 import { startTls } from "../deno/tls.ts";
-import { defaultPort, HTTP, unbracketed } from "./handshake.ts";
+import {
+  defaultPort,
+  HTTP,
+  unbracketed,
+} from "./handshake/client_handshake.ts";
 
 /**
  * Connects to the server of a WebSocket over TCP, or TLS for `wss:`; connection.ts

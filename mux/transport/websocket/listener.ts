@@ -13,9 +13,13 @@ import type {
   TransportListener,
 } from "../types.ts";
 import { webSocketServer } from "./connection.ts";
-import { defaultPort, HTTP, unbracketed } from "./handshake.ts";
-import { checkHosts, type RequestRules } from "./request_rules.ts";
-import { acceptHandshake } from "./server_handshake.ts";
+import {
+  defaultPort,
+  HTTP,
+  unbracketed,
+} from "./handshake/client_handshake.ts";
+import { checkHosts, type RequestRules } from "./handshake/request_rules.ts";
+import { acceptHandshake } from "./handshake/server_handshake.ts";
 
 /** The time to send a request and read the answer, unless a program says. */
 const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
@@ -52,7 +56,7 @@ async function listenWithTls(
   tls: TlsListenOptions | undefined,
   handshake: HandshakeLimit | undefined,
 ): Promise<TransportListener> {
-  const { listenTls } = await loadTransport(import("../node/tls.ts"));
+  const { listenTls } = await loadTransport(import("../node/tls/tls.ts"));
   return await listenTls({ host, ...place }, "tcp", HTTP, tls, handshake);
 }
 

@@ -8,7 +8,7 @@ import {
   type HandshakeRequest,
   HTTP,
   unbracketed,
-} from "./handshake.ts";
+} from "./handshake/client_handshake.ts";
 import { upgraded } from "./upgraded.ts";
 
 /**
@@ -28,7 +28,10 @@ export async function dialOverSocket(
     const socket = await connectSocket(place, signal);
     return await upgraded(socketTransport(socket), request, signal);
   }
-  const { connectTls } = await loadTransport(import("../node/tls.ts"), signal);
+  const { connectTls } = await loadTransport(
+    import("../node/tls/tls.ts"),
+    signal,
+  );
   const inner = await connectTls(place, tls, signal, HTTP);
   return await upgraded(inner, request, signal);
 }

@@ -1,7 +1,7 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import { orAborted } from "../../../time_limit.ts";
 import type { Transport } from "../../types.ts";
-import type { Scheme, TransportListener } from "../types.ts";
+import type { Scheme, SchemeOptions, TransportListener } from "../types.ts";
 import { portZero } from "../../errors.ts";
 import { loadTransport } from "../load_transport.ts";
 import { builtinModule } from "../node/builtin.ts";
@@ -10,7 +10,7 @@ import {
   connectionBroken,
   webSocketTransport,
 } from "./transport.ts";
-import type { HandshakeRequest } from "./handshake.ts";
+import type { HandshakeRequest } from "./handshake/client_handshake.ts";
 
 /**
  * `ws://host:port/path`, or `wss:`. It imports what browsers need to dial, and the
@@ -110,7 +110,7 @@ function hasSockets(): boolean {
 /** To ignore `tls.pin`, for example, would trust servers that it does not list. */
 function tlsWithoutEffect(): TypeError {
   return new TypeError(
-    'option "tls" has no effect on a WebSocket of this runtime, which decides itself what certificates it trusts',
+    'option "tls" has no effect on a WebSocket of this runtime, which decides itself what it trusts',
   );
 }
 
@@ -152,7 +152,7 @@ export async function dialNative(
 function notOpened(why: string): Error {
   return new Error(
     "the WebSocket was not opened: the server cannot be reached, or has refused it" +
-      `, as servers do with pages of an origin that they do not list (option "origins")${
+      `, perhaps because of the origin of the page (option "origins")${
         why && `: ${why}`
       }`,
   );
@@ -161,12 +161,12 @@ function notOpened(why: string): Error {
 /** Node and Bun accept headers and protocols instead of the protocols. */
 async function withHeaders(
   url: URL,
-  headers: HeadersInit,
+  headers: NonNullable<SchemeOptions["headers"]>,
   protocols: readonly string[],
   signal: AbortSignal,
 ): Promise<WebSocket> {
   const { checkedHeaders } = await loadTransport(
-    import("./handshake.ts"),
+    import("./handshake/client_handshake.ts"),
     signal,
   );
   return new (WebSocket as unknown as HeadedWebSocket)(url, {

@@ -149,7 +149,7 @@ Deno.test("webSocketScheme: an abort while the server is silent rejects and clos
   assertEquals(watched.state, "pending");
   controller.abort("enough");
   await until(() => watched.state !== "pending");
-  // The caller replaces the error by the signal's reason: see talk/dial.ts.
+  // The caller replaces the error by the signal's reason: see talk/dial/dial.ts.
   assertEquals(watched.state, "rejected");
   assertEquals(await conn.read(new Uint8Array(1)), null);
   conn.close();

@@ -1,7 +1,10 @@
 import "../../internal.ts"; // Keeps bundles in few chunks.
 import type { Transport } from "../../types.ts";
 import { webSocketClient } from "./connection.ts";
-import { handshake, type HandshakeRequest } from "./handshake.ts";
+import {
+  handshake,
+  type HandshakeRequest,
+} from "./handshake/client_handshake.ts";
 
 /**
  * Upgrades a connection to a WebSocket, as a client, until `signal` aborts. The

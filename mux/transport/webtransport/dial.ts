@@ -2,7 +2,7 @@ import { untilAborted } from "../../../time_limit.ts";
 import { hashOf } from "../../quic/certificate_hash.ts";
 import { handshakeError } from "../../quic/errors.ts";
 import type { Transport } from "../../types.ts";
-import { pinsOf } from "../node/tls_options.ts";
+import { pinsOf } from "../node/tls/tls_options.ts";
 import type { TlsDialOptions } from "../types.ts";
 import { OPENING, webTransportTransport } from "./transport.ts";
 import type { WebTransportConstructor, WebTransportLike } from "./types.ts";

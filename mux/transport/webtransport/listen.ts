@@ -8,7 +8,10 @@ import type {
   SchemeListenTerms,
   TransportListener,
 } from "../types.ts";
-import { refusalOf, type RequestRules } from "../websocket/request_rules.ts";
+import {
+  refusalOf,
+  type RequestRules,
+} from "../websocket/handshake/request_rules.ts";
 import { OPENING, webTransportTransport } from "./transport.ts";
 import type { UpgradeRuntime, WebTransportLike } from "./types.ts";
 

@@ -5,7 +5,7 @@ import { loopbackCertificate } from "../../../tests/support/quic.ts";
 import { within } from "../../../tests/support/within.ts";
 import { MuxError, TlsError } from "../../errors.ts";
 import { hashOf } from "../../quic/certificate_hash.ts";
-import { pinsOf } from "../node/tls_options.ts";
+import { pinsOf } from "../node/tls/tls_options.ts";
 import type { AbortableTransport, SchemeListenOptions } from "../types.ts";
 import { webTransport } from "./scheme.ts";
 import { OPENING } from "./transport.ts";

@@ -1,7 +1,10 @@
 import type { Peer } from "../../peer.ts";
-import { codecName, INTEROP_CODEC_OPTION } from "../codec_option.ts";
+import { codecName, INTEROP_CODEC_OPTION } from "../options/codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { DIAL_OPTIONS, type GivenDialOptions } from "../connection_options.ts";
+import {
+  DIAL_OPTIONS,
+  type GivenDialOptions,
+} from "../options/connection_options.ts";
 import { dialPeer } from "../dial_peer.ts";
 import { EXIT } from "../exit_code.ts";
 import {
@@ -14,7 +17,7 @@ import {
   connectToInterop,
   INTEROP_WORDS_HELP,
 } from "../peers/connect_to_interop.ts";
-import { splitAddress } from "../target.ts";
+import { splitAddress } from "../options/target.ts";
 import type { Terminal } from "../terminal.ts";
 import { parseValue } from "../value_text.ts";
 

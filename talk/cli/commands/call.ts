@@ -6,15 +6,15 @@ import { printableText } from "../../../printable_text.ts";
 import type { Peer } from "../../peer.ts";
 import { problemWith } from "../description/argument_check.ts";
 import { askDescription, dotted } from "../description/ask_description.ts";
-import { CODEC_OPTION, codecName } from "../codec_option.ts";
+import { CODEC_OPTION, codecName } from "../options/codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { DIAL_OPTIONS } from "../connection_options.ts";
+import { DIAL_OPTIONS } from "../options/connection_options.ts";
 import { dialPeer } from "../dial_peer.ts";
 import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
 import { methodText } from "../description/method_text.ts";
-import { DIAL_RESUME_OPTION, dialResume } from "../resume_option.ts";
+import { DIAL_RESUME_OPTION, dialResume } from "../options/resume_option.ts";
 import { spliceTransport } from "../splice_transport.ts";
-import { targetFrom } from "../target.ts";
+import { targetFrom } from "../options/target.ts";
 import type { Terminal } from "../terminal.ts";
 import {
   formatValue,

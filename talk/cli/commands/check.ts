@@ -2,9 +2,9 @@ import { printableText } from "../../../printable_text.ts";
 import { RpcError } from "../../../rpc/internal.ts";
 import type { Peer } from "../../peer.ts";
 import { type Check, CHECKS } from "../peers/interop_checks.ts";
-import { codecName, INTEROP_CODEC_OPTION } from "../codec_option.ts";
+import { codecName, INTEROP_CODEC_OPTION } from "../options/codec_option.ts";
 import { defineCommand, positive } from "../command.ts";
-import { DIAL_OPTIONS } from "../connection_options.ts";
+import { DIAL_OPTIONS } from "../options/connection_options.ts";
 import { EXIT, exitCodeOf } from "../exit_code.ts";
 import {
   connectToInterop,

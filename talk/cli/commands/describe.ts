@@ -11,7 +11,7 @@ import {
 import { defineCommand, positive } from "../command.ts";
 import { EXIT, NotDescribed, UsageError } from "../exit_code.ts";
 import { methodText } from "../description/method_text.ts";
-import { splitAddress } from "../target.ts";
+import { splitAddress } from "../options/target.ts";
 import type { Terminal } from "../terminal.ts";
 import { formatValue, highlight } from "../value_text.ts";
 

@@ -1,15 +1,15 @@
 import type { Codec } from "../../../codec/internal.ts";
 import { redactedAddress } from "../../../printable_text.ts";
 import { resolveAddress } from "../../address.ts";
-import { listenRaw } from "../../listen.ts";
+import { listenRaw } from "../../listener/listen.ts";
 import type { ObservedEvent } from "../../observe/events.ts";
 import { Tracer } from "../../observe/session_trace.ts";
-import { loadCodec } from "../codec_option.ts";
+import { loadCodec } from "../options/codec_option.ts";
 import { count, defineCommand } from "../command.ts";
 import {
   bothSecurities,
   LISTEN_AND_DIAL_OPTIONS,
-} from "../connection_options.ts";
+} from "../options/connection_options.ts";
 import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
 import { filtered } from "../inspect/event_filter.ts";
 import { EventPrinter } from "../inspect/event_printer.ts";

@@ -1,6 +1,13 @@
-import { codecName, INTEROP_CODEC_OPTION, loadCodec } from "../codec_option.ts";
+import {
+  codecName,
+  INTEROP_CODEC_OPTION,
+  loadCodec,
+} from "../options/codec_option.ts";
 import { defineCommand } from "../command.ts";
-import { listenSecurity, PEER_LISTEN_OPTIONS } from "../connection_options.ts";
+import {
+  listenSecurity,
+  PEER_LISTEN_OPTIONS,
+} from "../options/connection_options.ts";
 import { UsageError } from "../exit_code.ts";
 import { interopService } from "../peers/interop_service.ts";
 import { serveUntilStopped } from "../serve_until_stopped.ts";

@@ -1,12 +1,12 @@
 import { RemoteError, RpcError } from "../../../rpc/internal.ts";
 import { redactedAddress } from "../../../printable_text.ts";
 import type { Peer } from "../../peer.ts";
-import { CODEC_OPTION, codecName } from "../codec_option.ts";
+import { CODEC_OPTION, codecName } from "../options/codec_option.ts";
 import { count, defineCommand, positive, seconds } from "../command.ts";
-import { DIAL_OPTIONS } from "../connection_options.ts";
+import { DIAL_OPTIONS } from "../options/connection_options.ts";
 import { dialPeer } from "../dial_peer.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
-import { splitAddress } from "../target.ts";
+import { splitAddress } from "../options/target.ts";
 
 /** What is called. A server that does not know it answers that it does not. */
 const PING = "/_qtalk/ping";

@@ -1,17 +1,17 @@
 import { resolveAddress } from "../../address.ts";
-import { listenWith } from "../../listen.ts";
+import { listenWith } from "../../listener/listen.ts";
 import { defineCommand } from "../command.ts";
 import {
   bothSecurities,
   LISTEN_AND_DIAL_OPTIONS,
-} from "../connection_options.ts";
+} from "../options/connection_options.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import { ProxiedSession } from "../proxied_session.ts";
 import {
   dialResume,
   LISTEN_RESUME_OPTION,
   listenResume,
-} from "../resume_option.ts";
+} from "../options/resume_option.ts";
 import {
   announceAddress,
   DRAIN_OPTION,

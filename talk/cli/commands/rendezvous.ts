@@ -6,7 +6,10 @@ import type {
   rendezvousService,
 } from "../../rendezvous/internal.ts";
 import { count, defineCommand } from "../command.ts";
-import { LISTEN_OPTIONS, listenSecurity } from "../connection_options.ts";
+import {
+  LISTEN_OPTIONS,
+  listenSecurity,
+} from "../options/connection_options.ts";
 import { UsageError } from "../exit_code.ts";
 import { lazyModule } from "../lazy_module.ts";
 import {

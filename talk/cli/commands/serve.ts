@@ -1,9 +1,15 @@
 import { withReflection } from "../../../rpc/internal_cli.ts";
-import { CODEC_OPTION, codecName, loadCodec } from "../codec_option.ts";
+import { CODEC_OPTION, codecName, loadCodec } from "../options/codec_option.ts";
 import { count, defineCommand } from "../command.ts";
-import { listenSecurity, PEER_LISTEN_OPTIONS } from "../connection_options.ts";
+import {
+  listenSecurity,
+  PEER_LISTEN_OPTIONS,
+} from "../options/connection_options.ts";
 import { UsageError } from "../exit_code.ts";
-import { LISTEN_RESUME_OPTION, listenResume } from "../resume_option.ts";
+import {
+  LISTEN_RESUME_OPTION,
+  listenResume,
+} from "../options/resume_option.ts";
 import { loadService } from "../serve/served_module.ts";
 import { serveInParallel } from "../serve/parallel.ts";
 import {

@@ -7,7 +7,7 @@ import {
   listenSecurity,
   ONLY_DIAL_OPTIONS,
   ONLY_LISTEN_OPTIONS,
-} from "../connection_options.ts";
+} from "../options/connection_options.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import {
   DRAIN_OPTION,
@@ -15,7 +15,7 @@ import {
   runUntilStopped,
   serveUntilStopped,
 } from "../serve_until_stopped.ts";
-import { dialResume, listenResume } from "../resume_option.ts";
+import { dialResume, listenResume } from "../options/resume_option.ts";
 import type { Terminal } from "../terminal.ts";
 import { TunnelPublisher, TunnelRefused } from "../tunnel/tunnel_publisher.ts";
 import { TunnelService } from "../tunnel/tunnel_service.ts";

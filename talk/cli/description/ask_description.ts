@@ -7,9 +7,12 @@
 import { RemoteError } from "../../../rpc/internal.ts";
 import type { ServiceDescription } from "../../../rpc/internal_cli.ts";
 import type { Peer } from "../../peer.ts";
-import { CODEC_OPTION, codecName } from "../codec_option.ts";
+import { CODEC_OPTION, codecName } from "../options/codec_option.ts";
 import type { OptionSpec } from "../command.ts";
-import { DIAL_OPTIONS, type GivenDialOptions } from "../connection_options.ts";
+import {
+  DIAL_OPTIONS,
+  type GivenDialOptions,
+} from "../options/connection_options.ts";
 import { dialPeer } from "../dial_peer.ts";
 import { NotDescribed } from "../exit_code.ts";
 import type { Terminal } from "../terminal.ts";

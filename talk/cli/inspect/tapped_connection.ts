@@ -1,6 +1,6 @@
 import type { AbortableTransport, Transport } from "../../../mux/internal.ts";
 import { timeLimit } from "../../../time_limit.ts";
-import { connect, type ConnectOptions } from "../../dial.ts";
+import { connect, type ConnectOptions } from "../../dial/dial.ts";
 import type { Closable } from "../../listener/types.ts";
 import type { End } from "../../observe/events.ts";
 import {

@@ -1,11 +1,14 @@
-import { dialCommand } from "../../dial_command.ts";
+import { dialCommand } from "../../dial/dial_command.ts";
 import type { Peer } from "../../peer.ts";
-import { loadCodec } from "../codec_option.ts";
-import { dialSecurity, type GivenDialOptions } from "../connection_options.ts";
+import { loadCodec } from "../options/codec_option.ts";
+import {
+  dialSecurity,
+  type GivenDialOptions,
+} from "../options/connection_options.ts";
 import { dialPeer } from "../dial_peer.ts";
 import { lazyModule } from "../lazy_module.ts";
 import { interopCallbacks } from "./interop_service.ts";
-import { isAddress } from "../target.ts";
+import { isAddress } from "../options/target.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** The help on the arguments of `check` and `bench`. */

@@ -13,7 +13,7 @@ import {
 } from "../../../rpc/internal_cli.ts";
 import type { Closable } from "../../listener/types.ts";
 import { Peer } from "../../peer.ts";
-import { loadCodec } from "../codec_option.ts";
+import { loadCodec } from "../options/codec_option.ts";
 import { exitCodeOf } from "../exit_code.ts";
 import { startServing } from "../serve_until_stopped.ts";
 import { Terminal } from "../terminal.ts";

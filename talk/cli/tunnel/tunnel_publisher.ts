@@ -10,7 +10,7 @@ import {
   Router,
   type RpcResponse,
 } from "../../../rpc/internal.ts";
-import { type ConnectOptions, dial } from "../../dial.ts";
+import { type ConnectOptions, dial } from "../../dial/dial.ts";
 import { TalkError } from "../../errors.ts";
 import type { Closable } from "../../listener/types.ts";
 import type { CloseOptions, Peer } from "../../peer.ts";
@@ -19,7 +19,7 @@ import type {
   ReconnectingPeer,
 } from "../../reconnect/types.ts";
 import { spliceTransport } from "../splice_transport.ts";
-import type { DialSecurity } from "../connection_options.ts";
+import type { DialSecurity } from "../options/connection_options.ts";
 import type { Terminal } from "../terminal.ts";
 import { isNonce, isProof, nonce, prove } from "./proof.ts";
 import { TargetHealth } from "./target_health.ts";

@@ -7,8 +7,8 @@ import {
   encodeHelloNew,
   encodeHelloResume,
   PART,
-} from "../../../mux/resume/messages.ts";
-import { random } from "../../../mux/resume/proofs.ts";
+} from "../../../mux/resume/handshake/messages.ts";
+import { random } from "../../../mux/resume/handshake/proofs.ts";
 import { encodeAck, RECORD } from "../../../mux/resume/records.ts";
 import {
   close,
@@ -376,7 +376,7 @@ export const attacks: readonly Attack[] = [
         return true;
       };
       const { startSession } = await import(
-        "../../../mux/resume/handshake.ts"
+        "../../../mux/resume/handshake/handshake.ts"
       );
       await startSession(transport, MIB);
       await line.write(dataRecord(rowsCall(it)));

@@ -1,0 +1,88 @@
+/**
+ * The option `resume` of `dial()`: how the connections of a session are made.
+ *
+ * @module
+ */
+import "../mod.ts"; // Keeps bundles in few chunks.
+import { isSessionTransport, type loadResume } from "../../mux/internal.ts";
+import {
+  ask,
+  type Begin,
+  connectOnce,
+  type ConnectOptions,
+  DEFAULT_CONNECT_TIMEOUT,
+  type DialAddress,
+  type Provided,
+  type ResumeOptions,
+  wait,
+} from "./dial.ts";
+import { Backoff } from "../reconnect/backoff.ts";
+
+/**
+ * The longest delay between two attempts, in milliseconds: the session waits, and
+ * not for long.
+ */
+const MAX_DELAY_BETWEEN = 5_000;
+
+/**
+ * Makes what a first connection becomes: a session that makes others.
+ *
+ * @throws {RangeError} if a limit is out of range
+ */
+export function resuming(
+  { beginSession, resolveResumeLimits, whileOpen }: Awaited<
+    ReturnType<typeof loadResume>
+  >,
+  place: Provided<DialAddress>,
+  resume: ResumeOptions,
+  options: ConnectOptions,
+): Begin {
+  const limits = resolveResumeLimits(resume);
+  const places = new Places(resume.addresses ?? place);
+  const backoff = new Backoff(
+    { minDelay: 100, maxDelay: MAX_DELAY_BETWEEN },
+    Math.random,
+  );
+  const environment = {
+    async connect(signal: AbortSignal) {
+      const next = () => places.next(signal);
+      const terms = { ...options, signal };
+      return (await connectOnce(next, terms, true)).transport;
+    },
+    attemptTimeout: options.timeout ?? DEFAULT_CONNECT_TIMEOUT,
+    backoff,
+    wait,
+  };
+  return async (transport, signal) => {
+    if (isSessionTransport(transport)) {
+      void transport.close();
+      throw new TypeError(
+        'option "resume" is for byte streams, and quic: has none',
+      );
+    }
+    return await whileOpen(transport, signal, () =>
+      beginSession(transport, {
+        limits,
+        keepAlive: options.session?.keepAlive,
+        onState: resume.onState,
+      }, environment));
+  };
+}
+
+/** Addresses that are tried one after the other. */
+class Places {
+  readonly #places: Provided<string | readonly string[]>;
+  #count = 0;
+
+  /** Begins with the first. */
+  constructor(places: Provided<string | readonly string[]>) {
+    this.#places = places;
+  }
+
+  /** The address for the next attempt. */
+  async next(signal: AbortSignal): Promise<string> {
+    const places = await ask(this.#places, signal);
+    if (typeof places === "string") return places;
+    return places[this.#count++ % places.length]!;
+  }
+}
