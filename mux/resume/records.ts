@@ -58,6 +58,8 @@ export class RecordDecoder {
   #at = 0;
   /** Bytes that are left of the DATA that has begun. */
   #left = 0;
+  /** The records that have begun since this was last set to 0. */
+  records = 0;
   /** A header that was divided between chunks. */
   readonly #header = new Uint8Array(DATA_HEADER);
   #filled = 0;
@@ -151,6 +153,7 @@ export class RecordDecoder {
   }
 
   #handle(type: number, bytes: Uint8Array, at: number): void {
+    this.records++;
     if (type === RECORD.data) {
       this.#left = readUint32(bytes, at + 1);
       if (this.#left === 0) throw protocolError("received DATA of length 0");

@@ -9,7 +9,7 @@ import { MemoryAccount } from "../flow/memory_account.ts";
 import type { Transport } from "../types.ts";
 import { ResumeError } from "./errors.ts";
 import { Incoming } from "./handshake/incoming.ts";
-import { encodeAck, RECORD } from "./records.ts";
+import { DATA_HEADER, encodeAck, RECORD } from "./records.ts";
 import { ResumableTransport } from "./resumable_transport.ts";
 import type { ResumeState } from "./types.ts";
 
@@ -322,6 +322,38 @@ for (const type of ["ack", "ping", "pong"] as const) {
     assert(kept < 100, `the read keeps ${kept} of 1,000`);
     await session.close();
     assertEquals(await read, null);
+  });
+}
+
+const FLOODS: Record<string, () => Uint8Array> = {
+  ACK: () => encodeAck(RECORD.ack, 0),
+  PING: () => encodeAck(RECORD.ping, 0),
+  "DATA of one byte": () =>
+    new Uint8Array(DATA_HEADER + 1).fill(1, 0, 1).fill(1, 4, 5),
+};
+
+for (const [what, record] of Object.entries(FLOODS)) {
+  test(`ResumableTransport: a flood of ${what} does not keep the event loop from turning`, async () => {
+    const broken = Promise.withResolvers<null>();
+    let hasTurned = false;
+    let reads = 0;
+    setTimeout(() => hasTurned = true, 0);
+    const line: Transport = {
+      // The next record is always there.
+      read: () =>
+        hasTurned || reads++ > 100_000
+          ? broken.promise
+          : Promise.resolve(record()),
+      write: () => Promise.resolve(),
+      closeWrite: () => Promise.resolve(),
+      close: () => broken.resolve(null),
+    };
+    const session = sessionOver(line);
+    const { end } = reading(session);
+    await until(() => hasTurned);
+    assert(reads < 100_000, `${reads} reads in one turn`);
+    await session.close();
+    await end;
   });
 }
 

@@ -5,6 +5,8 @@ import { test } from "../../tests/support/harness.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { ResumeError } from "./errors.ts";
 import { MAGIC } from "./handshake/messages.ts";
+import { ResumingListener } from "./resuming_listener.ts";
+import { SessionStore } from "./store.ts";
 import { BegunTransport } from "../transport/begun_transport.ts";
 import type { GatheringTransport } from "../transport/types.ts";
 import type { Transport } from "../types.ts";
@@ -155,4 +157,34 @@ test("ResumingListener: a dialer whose listener ends the connection gets an erro
   const dialed = network.dial();
   await assertRejects(() => dialed, Error);
   network.close();
+});
+
+test("ResumingListener: connections that are always ready do not keep the event loop from turning", async (t) => {
+  let hasTurned = false;
+  let accepts = 0;
+  setTimeout(() => hasTurned = true, 0);
+  const ended = Promise.withResolvers<null>();
+  const silent: Transport = {
+    read: () => ended.promise,
+    write: () => Promise.resolve(),
+    closeWrite: () => Promise.resolve(),
+    close() {},
+  };
+  const listener = new ResumingListener({
+    addr: "",
+    accept: () =>
+      hasTurned || ++accepts > 10_000
+        ? ended.promise
+        : Promise.resolve({ transport: silent, remoteAddr: "" }),
+    close: () => ended.resolve(null),
+  }, {
+    store: new SessionStore({}),
+    keepAlive: false,
+    handshake: { timeout: Infinity, onTimeout() {} },
+  });
+  t.defer(() => listener.close());
+  void listener.accept();
+  await until(() => hasTurned);
+  // From 1,025 on, the oldest of them counts as silent.
+  assert(accepts < 1_000, `${accepts} connections in one turn`);
 });

@@ -19,6 +19,7 @@ import {
 import {
   RendezvousError,
   type RendezvousErrorCode,
+  type RendezvousOptions,
   rendezvousService,
 } from "@qtalk/qtalk/rendezvous";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
@@ -874,6 +875,77 @@ test("rendezvousService: names, relays and relayed bytes are limited", async (t)
   await assertRejects(() => peer.call("echo", ["x".repeat(200_000)]));
   await peer.close();
   assert(service.stats.relayedBytes < 400_000, "the relay has ended");
+});
+
+/** Registers Bob, whose relayed streams stay open; other peers can ask for them. */
+async function relaying(t: Harness, options: RendezvousOptions) {
+  const clock = { now: 0 };
+  const service = new Service(options, () => clock.now);
+  const connect = (handler: Handler = () => {}) => {
+    const [client, server] = memoryPair({ handler }, { handler: service });
+    t.watch(server);
+    return t.watch(client);
+  };
+  let punches = 0;
+  const listening = new Router();
+  listening.handle(SELECTORS.stream, async (call, respond) => {
+    await call.receive();
+    const channel = await respond.continue();
+    await channel.readable.pipeTo(channel.writable).catch(() => {});
+  });
+  listening.handle(SELECTORS.punch, () => {
+    punches++;
+    return new Promise(() => {});
+  });
+  await register(connect(listening), bob);
+  const peer = connect();
+  const ask = (selector: string) =>
+    peer.request(selector, [{
+      name: "bob",
+      fingerprint: bob.fingerprint,
+      local: [],
+    }]);
+  return { service, clock, ask, punches: () => punches };
+}
+
+for (const limit of ["maxRelays", "maxRelaysPerName"] as const) {
+  test(`rendezvousService: beyond ${limit}, the relay that was silent for longest gives way`, async (t) => {
+    const { service, clock, ask } = await relaying(t, { [limit]: 2 });
+    const silent = (await ask(SELECTORS.relay)).channel!;
+    const used = (await ask(SELECTORS.relay)).channel!;
+    clock.now = 15_000;
+    const writer = used.writable.getWriter();
+    await writer.write(new Uint8Array(1));
+    await until(() => service.stats.relayedBytes === 2);
+    clock.now = 29_999;
+    await registerRefused(ask(SELECTORS.relay), "limit-exceeded");
+    clock.now = 30_000;
+    const third = (await ask(SELECTORS.relay)).channel!;
+    assertEquals(service.stats.relays, 2);
+    await silent.closed;
+    await registerRefused(ask(SELECTORS.relay), "limit-exceeded");
+    await writer.write(new Uint8Array(1));
+    await until(() => service.stats.relayedBytes === 4);
+    await Promise.all([used.close(), third.close()]);
+    await until(() => service.stats.relays === 0);
+  });
+}
+
+test("rendezvousService: a peer that does not answer does not keep others from meeting", async (t) => {
+  const { service, ask, punches } = await relaying(t, {
+    maxMeetings: 2,
+    maxMeetingsPerName: 4,
+  });
+  for (let i = 1; i <= 6; i++) {
+    await ask(SELECTORS.meet);
+    await until(() => punches() === i);
+  }
+  assertEquals(service.stats.meetings, 6);
+
+  const one = await relaying(t, { maxMeetingsPerName: 2 });
+  for (let i = 0; i < 6; i++) await one.ask(SELECTORS.meet);
+  await until(() => one.punches() === 2);
+  assertEquals(one.service.stats.meetings, 6);
 });
 
 test("rendezvousService: one session has its share of meetings and relays", async (t) => {

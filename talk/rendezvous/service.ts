@@ -34,6 +34,12 @@ import {
 /** Milliseconds that a registered peer has for an answer. */
 const ANSWER_TIME = 5_000;
 
+/**
+ * Milliseconds without a byte after which a relayed connection gives way to another
+ * one. Peers end a session themselves after 28 s of silence, and ask before that.
+ */
+const RELAY_SILENCE = 30_000;
+
 /** Limits of a rendezvous. */
 export interface RendezvousOptions {
   /**
@@ -45,11 +51,15 @@ export interface RendezvousOptions {
   /** Names of one session. An integer of at least 1. Default: 4. */
   maxNamesPerSession?: number | undefined;
   /**
-   * Meetings that wait at the same time for the answer of their listening peer. An
-   * integer of at least 1. Default: 1,024.
+   * Meetings that wait at the same time for the answer of their listening peer. When
+   * there are more, the oldest one waits no longer. An integer of at least 1. Default:
+   * 1,024.
    */
   maxMeetings?: number | undefined;
-  /** The same for one listening peer. An integer of at least 1. Default: 16. */
+  /**
+   * The same for one listening peer. When there are more, the peer is not asked, and
+   * learns nothing of the one that dials. An integer of at least 1. Default: 16.
+   */
   maxMeetingsPerName?: number | undefined;
   /**
    * The same for one session that dials. `dial()` makes one meeting after another. An
@@ -57,7 +67,8 @@ export interface RendezvousOptions {
    */
   maxMeetingsPerSession?: number | undefined;
   /**
-   * Connections that are relayed at once. An integer of at least 0; 0 turns relaying
+   * Connections that are relayed at once. When there are more, one through which
+   * nothing has passed for 30 s gives way. An integer of at least 0; 0 turns relaying
    * off. Default: 256.
    */
   maxRelays?: number | undefined;
@@ -176,6 +187,18 @@ interface Registration extends Share {
   readonly takeOver: () => void;
 }
 
+/** A connection that is relayed, or is about to be. */
+interface Relay {
+  /** The listening peer. */
+  readonly to: Registration;
+  /** The session that dials. */
+  readonly own: Share;
+  /** When a byte has passed last. */
+  last: number;
+  /** Ends it; undefined while it has not begun. */
+  end?: (error: Error) => void;
+}
+
 /** A name whose peer was lost. */
 interface KeptName {
   /** The key that may register it. */
@@ -196,11 +219,12 @@ export class Service implements RendezvousService {
   /** The certificate of a listener that was read last, and what is in it. */
   #read: { cert: Pem; identities: readonly string[] } | undefined;
   readonly #nonces = new WeakMap<CallingPeer, string>();
+  /** Meetings that wait for an answer, the oldest first. */
+  readonly #waiting = new Set<AbortController>();
+  readonly #relays = new Set<Relay>();
   /** What sessions that dial have under way. */
   readonly #dialing = new WeakMap<CallingPeer, Share>();
-  #waiting = 0;
   #meetings = 0;
-  #relays = 0;
   #relaysTotal = 0;
   #relayedBytes = 0;
 
@@ -248,7 +272,7 @@ export class Service implements RendezvousService {
     return {
       names: this.#names.size,
       meetings: this.#meetings,
-      relays: this.#relays,
+      relays: this.#relays.size,
       relaysTotal: this.#relaysTotal,
       relayedBytes: this.#relayedBytes,
     };
@@ -398,53 +422,50 @@ export class Service implements RendezvousService {
     const request = meetRequest(await call.receive());
     const found = this.#find(request);
     const own = this.#shareOf(call.peer);
-    const { maxMeetings, maxMeetingsPerName, maxMeetingsPerSession } =
-      this.#limits;
-    if (
-      this.#waiting >= maxMeetings || found.meetings >= maxMeetingsPerName ||
-      own.meetings >= maxMeetingsPerSession
-    ) {
+    if (own.meetings >= this.#limits.maxMeetingsPerSession) {
       throw refusal("limit-exceeded", "too many meetings now");
     }
     const here = placesOf(call.peer, request.local);
     const there = placesOf(found.peer, found.local);
     const [near, far] = delays(call.peer, found.peer);
-    this.#waiting++;
+    this.#meetings++;
+    this.#punch(found, own, { ...here, delay: far! });
+    await respond.return({ ...there, delay: near });
+  }
+
+  /**
+   * Lets a listening peer open a way. Its answer is not awaited: the peers are to send
+   * at the same time. If it does not answer, there is no direct way. So the limits of
+   * meetings are no errors for the dialing peer, which has the relay.
+   */
+  #punch(found: Registration, own: Share, places: Places): void {
+    const { maxMeetings, maxMeetingsPerName } = this.#limits;
+    if (found.meetings >= maxMeetingsPerName) return;
+    const waiting = new AbortController();
+    this.#waiting.add(waiting);
     found.meetings++;
     own.meetings++;
-    this.#meetings++;
-    // Its answer is not awaited: the peers are to send at the same time. If it does
-    // not answer, there is no direct way.
-    void found.caller.call(SELECTORS.punch, [{ ...here, delay: far }], {
+    const [oldest] = this.#waiting;
+    // Peers that never answer must not keep others from meeting.
+    if (this.#waiting.size > maxMeetings) {
+      this.#waiting.delete(oldest!);
+      oldest!.abort();
+    }
+    void found.caller.call(SELECTORS.punch, [places], {
       timeout: ANSWER_TIME,
+      signal: waiting.signal,
     }).catch(() => {}).finally(() => {
-      this.#waiting--;
+      this.#waiting.delete(waiting);
       found.meetings--;
       own.meetings--;
+      own.meetings--;
     });
-    await respond.return({ ...there, delay: near });
   }
 
   /** Passes bytes on between two peers. */
   async #relay(call: Call, respond: Responder): Promise<void> {
     const found = this.#find(meetRequest(await call.receive()));
-    const own = this.#shareOf(call.peer);
-    const {
-      maxRelays,
-      maxRelaysPerName,
-      maxRelaysPerSession,
-      maxRelayedSize,
-    } = this.#limits;
-    if (
-      this.#relays >= maxRelays || found.relays >= maxRelaysPerName ||
-      own.relays >= maxRelaysPerSession
-    ) {
-      throw refusal("limit-exceeded", "too many relays now");
-    }
-    this.#relays++;
-    this.#relaysTotal++;
-    found.relays++;
-    own.relays++;
+    const relay = this.#beginRelay(found, this.#shareOf(call.peer));
     try {
       const there = await found.caller.request(SELECTORS.stream, [], {
         signal: call.signal,
@@ -458,22 +479,62 @@ export class Service implements RendezvousService {
       if (!isRawChannel(near) || !isRawChannel(far)) {
         return await splice(near, far);
       }
-      let left = maxRelayedSize;
-      const count = ({ length }: Uint8Array) => {
-        this.#relayedBytes += length;
-        left -= length;
-        if (left >= 0) return;
-        const error = new Error("the limit of the relay is reached");
+      relay.end = (error) => {
         near.abort(error);
         far.abort(error);
+      };
+      let left = this.#limits.maxRelayedSize;
+      const count = ({ length }: Uint8Array) => {
+        this.#relayedBytes += length;
+        relay.last = this.#now();
+        left -= length;
+        if (left >= 0) return;
+        relay.end!(new Error("the limit of the relay is reached"));
       };
       await Promise.all([pipe(near, far, count), pipe(far, near, count)]);
       await Promise.allSettled([near.closed, far.closed]);
     } finally {
-      this.#relays--;
-      found.relays--;
-      own.relays--;
+      this.#forget(relay);
     }
+  }
+
+  /** Counts a relay; silent ones give way to it. */
+  #beginRelay(to: Registration, own: Share): Relay {
+    const { maxRelays, maxRelaysPerName, maxRelaysPerSession } = this.#limits;
+    if (own.relays >= maxRelaysPerSession) {
+      throw refusal("limit-exceeded", "the session has too many relays now");
+    }
+    const isFullFor = () => to.relays >= maxRelaysPerName;
+    const isFull = () => this.#relays.size >= maxRelays || isFullFor();
+    if (isFull()) this.#endSilent(isFullFor() ? to : undefined);
+    if (isFull()) {
+      throw refusal("limit-exceeded", "too many connections are relayed now");
+    }
+    const relay: Relay = { to, own, last: this.#now() };
+    this.#relays.add(relay);
+    this.#relaysTotal++;
+    to.relays++;
+    own.relays++;
+    return relay;
+  }
+
+  /** Ends the relay that has been silent for longest, if it has been for long. */
+  #endSilent(to: Registration | undefined): void {
+    const [oldest] = [...this.#relays]
+      .filter((relay) =>
+        relay.end !== undefined && relay.to === (to ?? relay.to)
+      )
+      .sort((one, other) => one.last - other.last);
+    if (oldest === undefined) return;
+    if (this.#now() - oldest.last < RELAY_SILENCE) return;
+    this.#forget(oldest);
+    oldest.end!(new Error("nothing has passed, and others need the relay"));
+  }
+
+  #forget(relay: Relay): void {
+    if (!this.#relays.delete(relay)) return;
+    relay.to.relays--;
+    relay.own.relays--;
   }
 
   #shareOf(peer: CallingPeer): Share {

@@ -16,10 +16,12 @@ export interface Setup {
   /** How values travel. Default: `json`. */
   codec?: "json" | "cbor" | "msgpack";
   /**
-   * What answers: the service itself, or a `forward()` to a backend that has
-   * it. Default: `plain`.
+   * What answers: the service itself, a `forward()` to a backend that has it, or
+   * that of a rendezvous beside it. Default: `plain`.
    */
-  service?: "plain" | "gateway";
+  service?: "plain" | "gateway" | "rendezvous";
+  /** Whether sessions may survive their connection. Default: they may not. */
+  resume?: boolean;
 }
 
 /** What must happen to the attacking session. */
@@ -28,6 +30,8 @@ export type Outcome =
   | "session ends"
   /** Backpressure is enough; if the session ends, then with a typed error. */
   | "may end"
+  /** It begins none, or the attack checks what happens to it. */
+  | "not judged"
   /** It does nothing wrong: its session must stay open, without errors. */
   | "lives";
 
@@ -46,6 +50,10 @@ export interface Attack {
    * budget of one session.
    */
   readonly held?: number;
+  /**
+   * Bytes that may be alive when the attacker has left. Default: a little garbage.
+   */
+  readonly left?: number;
   /** What must happen to the session. */
   readonly outcome: Outcome;
   /** Duration in milliseconds. Default: 3,000. */

@@ -14,6 +14,8 @@ import { attacks as frames } from "./attacks/frames.ts";
 import { attacks as gateways } from "./attacks/gateway.ts";
 import { attacks as peersOfGo } from "./attacks/peers_of_go.ts";
 import { attacks as places } from "./attacks/places.ts";
+import { attacks as rendezvous } from "./attacks/rendezvous.ts";
+import { attacks as resuming } from "./attacks/resume.ts";
 import { attacks as withValues } from "./attacks/values.ts";
 import { attacks as webSockets } from "./attacks/websocket.ts";
 import { attacks as words } from "./attacks/words.ts";
@@ -46,6 +48,8 @@ export const ATTACKS: readonly Attack[] = [
   ...places,
   ...bursts,
   ...gateways,
+  ...resuming,
+  ...rendezvous,
   ...words,
   ...faults,
   ...crowds,

@@ -46,6 +46,16 @@ export async function loadServeWebSocket(
   return serveWebSocket;
 }
 
+/** Loads `rendezvousService()`. */
+export async function loadRendezvous(
+  directory: string,
+): Promise<typeof import("../../talk/rendezvous/mod.ts")> {
+  return await load(
+    directory,
+    "./rendezvous",
+  ) as typeof import("../../talk/rendezvous/mod.ts");
+}
+
 /** Makes a codec of that name. */
 export async function loadCodec(
   directory: string,

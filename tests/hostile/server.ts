@@ -5,10 +5,16 @@
 // DIRECTORY is the checkout whose library it uses, SETUP is a `Setup` in JSON.
 // Writes its address, then every error passed to `onError`. Answers `stats`.
 
-import type { Peer } from "../../mod.ts";
+import type { Handler, Peer } from "../../mod.ts";
+import { SELECTORS } from "../../talk/rendezvous/wire.ts";
 import { answerAll, say } from "./answering.ts";
 import type { Setup } from "./attack.ts";
-import { loadCodec, loadLibrary, loadServeWebSocket } from "./library.ts";
+import {
+  loadCodec,
+  loadLibrary,
+  loadRendezvous,
+  loadServeWebSocket,
+} from "./library.ts";
 import { makeHandler } from "./service.ts";
 
 /** Errors to write; a flood of them would only slow the server down. */
@@ -23,7 +29,8 @@ let errors = 0;
 
 const options = {
   codec,
-  handler: front(),
+  handler: await front(),
+  ...(setup.resume === true && { resume: {} }),
   onError(error: unknown, { selector }: { selector: string | undefined }) {
     if (errors++ >= MAX_ERRORS) return;
     const { name, code, message } = error as Error & { code?: string };
@@ -31,9 +38,19 @@ const options = {
   },
 };
 
-/** The handler: the service itself, or a `forward()` to it. */
-function front() {
+/** The handler: the service itself, a `forward()` to it, or one beside it. */
+async function front(): Promise<Handler> {
   const handler = makeHandler(library);
+  if (setup.service === "rendezvous") {
+    const { rendezvousService } = await loadRendezvous(directory!);
+    const router = new library.Router();
+    router.handle("/", handler);
+    const rendezvous = rendezvousService();
+    for (const selector of Object.values(SELECTORS)) {
+      router.handle(selector, rendezvous);
+    }
+    return router;
+  }
   if (setup.service !== "gateway") return handler;
   const [middle] = library.memoryPair({ codec }, { codec, handler });
   return library.forward(middle);

@@ -13,7 +13,7 @@ const BIG = "x".repeat(1_000_000);
 const ROW = "x".repeat(64 * 1024);
 
 /** Bytes that `gulp` takes: enough for windows to grow. */
-const GULP = 16 * 1024 * 1024;
+export const GULP = 16 * 1024 * 1024;
 
 /** A service that extends Node's `EventEmitter`. */
 class Bus extends EventEmitter {

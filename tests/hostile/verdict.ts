@@ -110,6 +110,8 @@ export function outcomeProblems(
       return over > 0 && !codes.some(isTyped)
         ? [`${over} sessions end without a typed error`]
         : [];
+    case "not judged":
+      return [];
     case "lives":
       if (over > 0 || typed && beside === undefined) {
         return [`an honest session ends: ${codes.join(", ")}`];
@@ -140,7 +142,7 @@ export function problemsOf(
   if (held !== undefined && held > allowed) {
     problems.push(`${mib(held)} are held while the attacker is connected`);
   }
-  if (left !== undefined && left > LEFTOVER) {
+  if (left !== undefined && left > (attack.left ?? 0) + LEFTOVER) {
     problems.push(`${mib(left)} are left when the attacker has gone`);
   }
   if (findings === undefined) {

@@ -8,6 +8,7 @@ import {
   type Mapping,
   missing,
   RENDEZVOUS,
+  type RouterOptions,
   Topology,
 } from "./topology.ts";
 
@@ -67,7 +68,7 @@ class Running implements AsyncDisposable {
 
 /** Two hosts, the rendezvous, and the keys of all three. */
 async function withPeers(
-  options: { mapping: Mapping; firewall: boolean },
+  { scheme = "quic", ...options }: RouterOptions & { scheme?: "quic" | "tls" },
   body: (dial: () => Promise<string>, topology: Topology) => Promise<void>,
 ): Promise<void> {
   const keys = await Deno.makeTempDir();
@@ -88,10 +89,10 @@ async function withPeers(
       ...args,
     ];
     await using rendezvous = new Running(
-      command("rv", "rendezvous", "quic://0.0.0.0:4433", `${keys}/meet`),
+      command("rv", "rendezvous", `${scheme}://0.0.0.0:4433`, `${keys}/meet`),
     );
     const [, pin] = await rendezvous.lines(2);
-    const place = `quic://${RENDEZVOUS}:4433`;
+    const place = `${scheme}://${RENDEZVOUS}:4433`;
     await using listener = new Running(
       command("hb", "listener", place, pin!, `${keys}/bob`),
     );
@@ -125,6 +126,28 @@ for (const [mapping, way] of CASES) {
         assertEquals(second, "1 + 2 = 3");
         assertEquals(topology.rendezvousBytes() > before, true);
       }),
+  });
+}
+
+const BLOCKED = [
+  ["udp", "tls", "relayed"],
+  ["tcp", "quic", "direct"],
+] as const;
+
+for (const [blocked, scheme, way] of BLOCKED) {
+  Deno.test({
+    name:
+      `nat: behind routers that let no ${blocked} pass, two peers meet at a rendezvous over ${scheme} (${way})`,
+    ignore: why !== undefined,
+    fn: () =>
+      withPeers(
+        { mapping: "masquerade", firewall: true, blocked, scheme },
+        async (dial) => {
+          const printed = await dial();
+          assertMatch(printed, new RegExp(`^connected in \\d+ ms, ${way}\n`));
+          assertEquals(printed.split("\n")[1], "1 + 2 = 3");
+        },
+      ),
   });
 }
 

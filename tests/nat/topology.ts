@@ -22,6 +22,8 @@ export interface RouterOptions {
   mapping: Mapping;
   /** Whether they drop what nothing in their network has asked for. */
   firewall: boolean;
+  /** A protocol of which they let nothing pass. Default: all pass. */
+  blocked?: "udp" | "tcp" | undefined;
 }
 
 /** The address of the rendezvous. */
@@ -59,7 +61,7 @@ export class Topology implements Disposable {
     }
   }
 
-  #make({ mapping, firewall }: RouterOptions): void {
+  #make({ mapping, firewall, blocked }: RouterOptions): void {
     for (const name of ["net", "rv", "ra", "rb", "ha", "hb"]) {
       run(["ip", "netns", "add", this.#ns(name)]);
       this.#in(name, "ip link set lo up");
@@ -84,7 +86,7 @@ export class Topology implements Disposable {
           this.#in(other, `ip route add ${net}.0/24 via ${router}`);
         }
       }
-      this.#rules(`r${side}`, mapping, firewall);
+      this.#rules(`r${side}`, { mapping, firewall, blocked });
     }
   }
 
@@ -126,8 +128,16 @@ export class Topology implements Disposable {
     this.#in(other, `ip link set ${otherEnd} up`);
   }
 
-  #rules(router: string, mapping: Mapping, firewall: boolean): void {
+  #rules(router: string, options: RouterOptions): void {
+    const { mapping, firewall, blocked } = options;
     const rules: string[] = [];
+    if (blocked !== undefined) {
+      rules.push(
+        "table ip blocking { chain passing { type filter hook forward priority 1;",
+        `meta l4proto ${blocked} drop; }`,
+        "}",
+      );
+    }
     if (mapping !== "none") {
       rules.push(
         "table ip mapping { chain leaving { type nat hook postrouting priority 100;",

@@ -258,6 +258,7 @@ async function answerNew(
     hello,
     answer,
   );
+  if (peerReceived !== 0) throw await refuse(incoming);
   const session = {
     incoming,
     id,

@@ -12,7 +12,17 @@ import {
   startSession,
 } from "./handshake.ts";
 import { Incoming } from "./incoming.ts";
-import { encodeRefused, MAGIC, SIZE } from "./messages.ts";
+import {
+  decodeAnswerNew,
+  encodeFinish,
+  encodeHelloNew,
+  encodeRefused,
+  MAGIC,
+  PART,
+  SIZE,
+  withoutProof,
+} from "./messages.ts";
+import { makeKeys, prove, random, sessionKey } from "./proofs.ts";
 
 const NONE: KnownSessions = { limit: 1_000, find: () => undefined };
 
@@ -92,6 +102,30 @@ test("handshake: a resumed session: each end learns the offset of the other", as
   assertEquals([listener.attempt, listener.id], [3, key.id]);
   const { peerReceived, stated } = listener.connection;
   assertEquals([peerReceived, stated], [77, 99]);
+});
+
+test("handshake: a new session of which the dialer claims to have bytes is refused", async () => {
+  const [left, right] = memoryTransports();
+  const { publicKey, privateKey } = await makeKeys();
+  const hello = encodeHelloNew({
+    limit: 1,
+    nonce: random(PART.nonce),
+    publicKey,
+  });
+  const answered = answerDialer(new Incoming(right), NONE);
+  const refused = assertRejects(() => answered, Refusal);
+  void left.write(hello);
+  const answer = (await left.read())!.slice();
+  const messages = [hello, withoutProof(answer)];
+  const theirs = decodeAnswerNew(answer).publicKey;
+  const key = await sessionKey(privateKey, theirs, messages);
+  const finish = encodeFinish(1);
+  await prove(key, "dialer", [hello, answer, finish]);
+  void left.write(finish);
+  const drained = readAll(left);
+  await refused;
+  void left.close();
+  assertEquals(await drained, [encodeRefused()]);
 });
 
 test("handshake: a wrong proof of the dialer is refused", async () => {

@@ -1,6 +1,13 @@
-import { dial, handlerFrom, listen } from "@qtalk/qtalk";
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { cli, startCli } from "../../../tests/support/cli.ts";
+import {
+  dial,
+  handlerFrom,
+  listen,
+  MuxError,
+  type TalkError,
+} from "@qtalk/qtalk";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { cli, type RunningCli, startCli } from "../../../tests/support/cli.ts";
+import { within } from "../../../tests/support/within.ts";
 
 const LISTENING = /^listening on (\S+)$/;
 
@@ -185,4 +192,99 @@ Deno.test("qtalk rendezvous: arguments that are not valid exit with 2", async ()
     assertEquals([code, stdout], [2, ""], stderr);
     assert(stderr.includes(why), stderr);
   }
+});
+
+/** Starts a rendezvous as a process; where it listens. */
+async function startRendezvous(
+  address: string,
+  options: string[],
+): Promise<{ server: RunningCli; address: string }> {
+  const server = startCli(["rendezvous", address, ...options], {
+    permissions: ["-A", "--unstable-net"],
+  });
+  const found = LISTENING.exec(await server.line(LISTENING))![1]!;
+  return { server, address: found };
+}
+
+Deno.test("qtalk rendezvous: when it is killed, a relayed session ends, and goes on by reconnecting when it is back", async () => {
+  await using keys = await makeKeys("ann", "bob");
+  const { folder } = keys;
+  const of = (name: string) => ({
+    cert: `${folder}/${name}/peer.pem`,
+    key: `${folder}/${name}/peer.key`,
+  });
+  const first = await startRendezvous("tcp://127.0.0.1:0", []);
+  await using _first = first.server;
+  const ends: Promise<unknown>[] = [];
+  const unreachable = Promise.withResolvers<unknown>();
+  await using listener = await listen(`peer:bob@${first.address}`, {
+    tls: of("bob"),
+    handler: handlerFrom({
+      add: (a: number, b: number) => a + b,
+      hang: () => new Promise(() => {}),
+    }),
+    onPeer: (peer) => void ends.push(peer.closed.catch((error) => error)),
+    onError(error) {
+      const { code } = error as TalkError;
+      if (code === "listen-failed") unreachable.resolve(error);
+    },
+  });
+  const options = { tls: of("ann"), rendezvous: { directTimeout: 0 } };
+  await using once = await dial(listener.addr, options);
+  await using peer = await dial(listener.addr, {
+    ...options,
+    reconnect: { minDelay: 10, maxDelay: 100 },
+  });
+  assertEquals(once.way, "relayed");
+  assertEquals(await peer.call("add", [1, 2]), 3);
+  const closed = assertRejects(() => once.closed, MuxError);
+  const waiting = assertRejects(() => peer.call("hang"), MuxError);
+  await first.server.end("SIGKILL");
+  assertEquals((await closed).code, "connection-lost");
+  assertEquals((await waiting).code, "connection-lost");
+  // The listening end learns the same of both, and that its name is lost.
+  for (const end of ends.slice(0, 2)) {
+    assertEquals((await end as MuxError).code, "connection-lost");
+  }
+  await within(unreachable.promise, "the listener to report it");
+  const second = await startRendezvous(first.address, []);
+  await using _second = second.server;
+  assertEquals(await peer.call("add", [3, 4]), 7);
+});
+
+Deno.test("qtalk rendezvous: when it is killed, a direct session goes on", async () => {
+  await using keys = await makeKeys("meet", "ann", "bob");
+  const { folder, pins } = keys;
+  const of = (name: string) => ({
+    cert: `${folder}/${name}/peer.pem`,
+    key: `${folder}/${name}/peer.key`,
+  });
+  const { server, address } = await startRendezvous(
+    "quic://127.0.0.1:0",
+    keys.of("meet"),
+  );
+  await using _server = server;
+  const rendezvous = { tls: { pin: pins["meet"] } };
+  await using listener = await listen(`peer:bob@${address}`, {
+    tls: of("bob"),
+    rendezvous,
+    handler: handlerFrom({
+      add: (a: number, b: number) => a + b,
+      async *count() {
+        for (let n = 0;; n++) yield await Promise.resolve(n);
+      },
+    }),
+    onError() {},
+  });
+  await using peer = await dial(listener.addr, { tls: of("ann"), rendezvous });
+  assertEquals(peer.way, "direct");
+  const stream = await peer.request("count");
+  const values = stream[Symbol.asyncIterator]();
+  assertEquals((await values.next()).value, 0);
+  await server.end("SIGKILL");
+  for (let n = 1; n <= 1_000; n++) {
+    assertEquals((await values.next()).value, n);
+  }
+  assertEquals(await peer.call("add", [1, 2]), 3);
+  await values.return?.();
 });
