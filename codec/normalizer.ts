@@ -142,6 +142,9 @@ export abstract class Normalizer {
   }
 
   #array(value: readonly unknown[], depth: number): readonly unknown[] {
+    if (value.length > MAX_LENGTH) {
+      throw this.unsupported("an array this long");
+    }
     let copy: unknown[] | undefined;
     for (let i = 0; i < value.length; i++) {
       const member = value[i];
@@ -186,6 +189,12 @@ export abstract class Normalizer {
     return copy ?? value;
   }
 }
+
+/**
+ * The elements that V8 can keep of an array; a longer one has mostly holes, or is a
+ * proxy, and would be encoded for minutes.
+ */
+const MAX_LENGTH = 2 ** 27;
 
 /** Whether an object is a stream or another async iterable. */
 function isStream(value: object, plain: boolean): boolean {

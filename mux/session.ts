@@ -614,14 +614,8 @@ export function sessionOver(
  * @throws {TypeError} if the session does not come from this package
  */
 export function rawSession(session: Session): RawSession {
-  if (
-    typeof (session as Partial<RawSession> | undefined)?.openRaw === "function"
-  ) {
-    return session as RawSession;
-  }
-  throw new TypeError(
-    "Cannot use session: it was not created by a function of this package",
-  );
+  checkMethods("session", session, "made by this package", "openRaw");
+  return session as RawSession;
 }
 
 /** Whether a connection has sessions of a kind of its own, and no byte stream. */

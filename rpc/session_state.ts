@@ -28,6 +28,12 @@ type Receiving = typeof import("./callback/received.ts");
 /** What a call becomes whose response continues. */
 type Continuing = typeof import("./client/continued_call.ts");
 
+/** What a session loads when it is first needed. */
+interface Parts {
+  receiving: Receiving;
+  continuing: Continuing;
+}
+
 /** What all calls of one session share, in both directions. */
 export class SessionState {
   /**
@@ -60,10 +66,9 @@ export class SessionState {
   onLending: (() => void) | undefined;
   /** What receives functions and streams of the peer, once it was loaded. */
   receiving: Receiving | undefined;
-  #loading: Promise<Receiving> | undefined;
   /** What continues calls, once it was loaded. */
   continuing: Continuing | undefined;
-  #loadingContinuing: Promise<unknown> | undefined;
+  #loading: { [Name in keyof Parts]?: Promise<Parts[Name]> } | undefined;
   /** The module without which something cannot be sent: closing waits for it. */
   loadingToSend: Promise<unknown> | undefined;
   /** Made with the first function that the peer lends. */
@@ -146,17 +151,7 @@ export class SessionState {
    * @throws {RpcError} `load-failed`
    */
   loadReceiving(): Promise<Receiving> {
-    return this.#loading ??= loadPart(
-      "receive function",
-      this.importReceiving(),
-    ).then(
-      (receiving) => this.receiving = receiving,
-      (error) => {
-        // Another one that arrives may find the network back.
-        this.#loading = undefined;
-        throw error;
-      },
-    );
+    return this.#load("receiving", "receive function", this.importReceiving);
   }
 
   /**
@@ -164,14 +159,23 @@ export class SessionState {
    *
    * @throws {RpcError} `load-failed`
    */
-  loadContinuing(): Promise<unknown> {
-    return this.#loadingContinuing ??= loadPart(
-      "receive response",
-      this.importContinuing(),
-    ).then(
-      (continuing) => this.continuing = continuing,
+  loadContinuing(): Promise<Continuing> {
+    return this.#load("continuing", "receive response", this.importContinuing);
+  }
+
+  /** Loads a part once, whatever needs it first; again if it could not be loaded. */
+  #load<Name extends keyof Parts>(
+    name: Name,
+    what: string,
+    start: () => Promise<Parts[Name]>,
+  ): Promise<Parts[Name]> {
+    const loading: { [name in Name]?: Promise<Parts[Name]> } = this.#loading ??=
+      {};
+    return loading[name] ??= loadPart(what, start.call(this)).then(
+      (part) => (this as Partial<Parts>)[name] = part,
       (error) => {
-        this.#loadingContinuing = undefined;
+        // The next one that needs it may find the network back.
+        delete loading[name];
         throw error;
       },
     );

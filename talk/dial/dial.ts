@@ -374,7 +374,7 @@ export async function dialSession(
   address: Provided<DialAddress>,
   options: ConnectOptions = {},
 ): Promise<Session> {
-  checkObject("options of dialSession()", options);
+  checkObject("options", options);
   checkObserver(options);
   return sessionOver(await connect(address, options), options.session);
 }

@@ -153,6 +153,16 @@ export function testCodec(
     });
   }
 
+  test("refuses at once an array that is longer than any with elements can be", () => {
+    const longest = 2 ** 32 - 1;
+    const claims = new Proxy([], {
+      get: (_, key) => key === "length" ? longest : 1,
+    });
+    for (const value of [new Array(longest), claims, { in: new Array(1e9) }]) {
+      assertCodecError("unsupported-type", () => make().encode(value));
+    }
+  });
+
   test("sends what toJSON() returns, with all rules applied to it", () => {
     const json = (value: unknown) => ({ toJSON: () => value });
     if (!collections) {
