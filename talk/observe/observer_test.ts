@@ -265,7 +265,7 @@ Deno.test("Observer.observe: what the transport can do besides is kept", () => {
 });
 
 Deno.test("observer: what is no observer is refused, before there is a connection", async () => {
-  const says = 'Cannot use option "observer": it is not an observer';
+  const says = "is not an observer; observe() of";
   const dialed: string[] = [];
   for (const wrong of [() => {}, {}, null, "log"]) {
     const options = { observer: wrong as unknown as Observer };

@@ -502,13 +502,13 @@ export class Service implements RendezvousService {
   #beginRelay(to: Registration, own: Share): Relay {
     const { maxRelays, maxRelaysPerName, maxRelaysPerSession } = this.#limits;
     if (own.relays >= maxRelaysPerSession) {
-      throw refusal("limit-exceeded", "the session has too many relays now");
+      throw refusal("limit-exceeded", "too many relays now");
     }
     const isFullFor = () => to.relays >= maxRelaysPerName;
     const isFull = () => this.#relays.size >= maxRelays || isFullFor();
     if (isFull()) this.#endSilent(isFullFor() ? to : undefined);
     if (isFull()) {
-      throw refusal("limit-exceeded", "too many connections are relayed now");
+      throw refusal("limit-exceeded", "too many relays now");
     }
     const relay: Relay = { to, own, last: this.#now() };
     this.#relays.add(relay);
