@@ -352,6 +352,16 @@ const TABLE: Readonly<Record<string, Row>> = {
       (interceptor) => withPeer((peer) => void intercept(peer, interceptor)),
       ["function"],
     ],
+    "call(): options": [
+      (options) =>
+        withPeer((peer) =>
+          intercept(
+            peer,
+            ({ options }, next) => next({ options: { ...options } }),
+          ).call("x", null, options)
+        ),
+      OBJECT,
+    ],
   },
   json: { options: [json, OBJECT] },
   listen: {
