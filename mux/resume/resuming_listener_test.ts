@@ -3,6 +3,7 @@ import { Line } from "../../tests/resume/line.ts";
 import { MemoryNetwork } from "../../tests/resume/memory_network.ts";
 import { test } from "../../tests/support/harness.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
+import { nextTurn } from "../flow/turns.ts";
 import { ResumeError } from "./errors.ts";
 import { MAGIC } from "./handshake/messages.ts";
 import { ResumingListener } from "./resuming_listener.ts";
@@ -162,7 +163,7 @@ test("ResumingListener: a dialer whose listener ends the connection gets an erro
 test("ResumingListener: connections that are always ready do not keep the event loop from turning", async (t) => {
   let hasTurned = false;
   let accepts = 0;
-  setTimeout(() => hasTurned = true, 0);
+  void nextTurn().then(() => hasTurned = true);
   const ended = Promise.withResolvers<null>();
   const silent: Transport = {
     read: () => ended.promise,
