@@ -173,7 +173,7 @@ export class QmuxSession implements RawSession {
     checkMethods(
       "transport",
       readable ?? transport,
-      "a transport or a pair of byte streams",
+      "a transport or a pair of streams",
       readable === undefined ? "read" : "getReader",
     );
     this.#clock = clock;
@@ -614,7 +614,7 @@ export function sessionOver(
  * @throws {TypeError} if the session does not come from this package
  */
 export function rawSession(session: Session): RawSession {
-  checkMethods("session", session, "made by this package", "openRaw");
+  checkMethods("session", session, "a qtalk session", "openRaw");
   return session as RawSession;
 }
 

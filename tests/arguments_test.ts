@@ -279,6 +279,14 @@ const TABLE: Readonly<Record<string, Row>> = {
     onState: [(onState) => dialed({ reconnect: { onState } }), FUNCTION],
     resume: [(resume) => dialed({ resume }), OBJECT],
     "resume.onState": [(onState) => dialed({ resume: { onState } }), FUNCTION],
+    "resume, beside reconnect": [
+      (resume) => dialed({ reconnect: {}, resume }),
+      OBJECT,
+    ],
+    "resume.onState, beside reconnect": [
+      (onState) => dialed({ reconnect: {}, resume: { onState } }),
+      FUNCTION,
+    ],
   },
   dialCommand: {
     command: [dialCommand, NONE],
@@ -343,6 +351,16 @@ const TABLE: Readonly<Record<string, Row>> = {
     interceptor: [
       (interceptor) => withPeer((peer) => void intercept(peer, interceptor)),
       ["function"],
+    ],
+    "call(): options": [
+      (options) =>
+        withPeer((peer) =>
+          intercept(
+            peer,
+            ({ options }, next) => next({ options: { ...options } }),
+          ).call("x", null, options)
+        ),
+      OBJECT,
     ],
   },
   json: { options: [json, OBJECT] },

@@ -90,7 +90,7 @@ export function memoryPool(options: MemoryPoolOptions = {}): MemoryPool {
  */
 export function checkPool(pool: MemoryPool | undefined): void {
   if (pool === undefined || pool instanceof SessionPool) return;
-  throw wrongKind('option "memoryPool"', pool, "made by memoryPool()");
+  throw wrongKind('option "memoryPool"', pool, "from memoryPool()");
 }
 
 /** Makes the part of a new session in a pool, which was checked. */

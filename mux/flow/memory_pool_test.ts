@@ -143,7 +143,7 @@ test("memoryPool(): a pool that was not made by it is refused", () => {
   assertThrows(
     () => checkPool(imitation),
     TypeError,
-    'Cannot use option "memoryPool": an object is not made by memoryPool()',
+    'Cannot use option "memoryPool": an object is not from memoryPool()',
   );
 });
 

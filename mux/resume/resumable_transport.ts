@@ -686,7 +686,11 @@ async function leave(link: Link): Promise<void> {
   };
   const read = async () => {
     let chunk = await link.reading;
-    while (chunk !== null) chunk = await transport.read();
+    while (chunk !== null) {
+      // What is always ready would keep everything else waiting.
+      await nextTurn();
+      chunk = await transport.read();
+    }
   };
   // If one fails, the connection is lost, and so is the session.
   await Promise.all([write(), read()]).catch(() => {});

@@ -249,7 +249,8 @@ async function discard(transport: AbortableTransport): Promise<void> {
 async function left(transport: Transport): Promise<void> {
   const leave = async () => {
     await transport.closeWrite();
-    while (await transport.read() !== null);
+    // What is always ready would keep everything else waiting.
+    while (await transport.read() !== null) await nextTurn();
   };
   await settlesWithin(FIRST_BYTE_TIME, leave());
   await discard(transport);

@@ -3,8 +3,10 @@ import { Line } from "../../tests/resume/line.ts";
 import { MemoryNetwork } from "../../tests/resume/memory_network.ts";
 import { test } from "../../tests/support/harness.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
+import { nextTurn } from "../flow/turns.ts";
 import { ResumeError } from "./errors.ts";
-import { MAGIC } from "./handshake/messages.ts";
+import { encodeHelloResume, MAGIC, PART } from "./handshake/messages.ts";
+import { random } from "./handshake/proofs.ts";
 import { ResumingListener } from "./resuming_listener.ts";
 import { SessionStore } from "./store.ts";
 import { BegunTransport } from "../transport/begun_transport.ts";
@@ -162,7 +164,7 @@ test("ResumingListener: a dialer whose listener ends the connection gets an erro
 test("ResumingListener: connections that are always ready do not keep the event loop from turning", async (t) => {
   let hasTurned = false;
   let accepts = 0;
-  setTimeout(() => hasTurned = true, 0);
+  void nextTurn().then(() => hasTurned = true);
   const ended = Promise.withResolvers<null>();
   const silent: Transport = {
     read: () => ended.promise,
@@ -187,4 +189,42 @@ test("ResumingListener: connections that are always ready do not keep the event 
   await until(() => hasTurned);
   // From 1,025 on, the oldest of them counts as silent.
   assert(accepts < 1_000, `${accepts} connections in one turn`);
+});
+
+test("ResumingListener: a refused peer that sends without end does not keep the event loop from turning", async (t) => {
+  let hasTurned = false;
+  let reads = 0;
+  const ended = Promise.withResolvers<null>();
+  const unknown = encodeHelloResume({
+    attempt: 1,
+    nonce: random(PART.nonce),
+    id: random(PART.id),
+  });
+  const flooding: Transport = {
+    // The next bytes are always there.
+    read: () =>
+      hasTurned || reads > 10_000
+        ? ended.promise
+        : Promise.resolve(reads++ === 0 ? unknown : new Uint8Array(1)),
+    write() {
+      void nextTurn().then(() => hasTurned = true);
+      return Promise.resolve();
+    },
+    closeWrite: () => Promise.resolve(),
+    close: () => ended.resolve(null),
+  };
+  const waiting = [{ transport: flooding, remoteAddr: "" }];
+  const listener = new ResumingListener({
+    addr: "",
+    accept: () => Promise.resolve(waiting.pop() ?? ended.promise),
+    close: () => ended.resolve(null),
+  }, {
+    store: new SessionStore({}),
+    keepAlive: false,
+    handshake: { timeout: Infinity, onTimeout() {} },
+  });
+  t.defer(() => listener.close());
+  void listener.accept();
+  await until(() => hasTurned);
+  assert(reads < 1_000, `${reads} reads in one turn`);
 });

@@ -1,4 +1,8 @@
-import { checkFunction, checkMethods } from "../../check_option.ts";
+import {
+  checkFunction,
+  checkMethods,
+  checkObject,
+} from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { channelPool } from "../client/channel_pool.ts";
 import { firstValue, type RpcResponse } from "../client/response.ts";
@@ -95,12 +99,15 @@ class InterceptedCaller<C extends Carried> implements Caller<C> {
     return response[firstValue](selector);
   }
 
-  request(
+  async request(
     selector: string,
     args: unknown = null,
     options: CallOptions = {},
   ): Promise<RpcResponse> {
-    return this.#from(0, { selector, args, options, caller: this.#caller });
+    // An interceptor may spread them, and a number would look like no options.
+    checkObject("options of call", options);
+    const call = { selector, args, options, caller: this.#caller };
+    return await this.#from(0, call);
   }
 
   remote<S extends object, D extends Carried = C>(

@@ -17,6 +17,7 @@ import {
   type ResumeOptions,
   wait,
 } from "./dial.ts";
+import { TalkError } from "../errors.ts";
 import { Backoff } from "../reconnect/backoff.ts";
 
 /**
@@ -29,6 +30,7 @@ const MAX_DELAY_BETWEEN = 5_000;
  * Makes what a first connection becomes: a session that makes others.
  *
  * @throws {RangeError} if a limit is out of range
+ * @throws {TalkError} `dial-failed` if an option is of the wrong type
  */
 export function resuming(
   { beginSession, resolveResumeLimits, whileOpen }: Awaited<
@@ -38,8 +40,19 @@ export function resuming(
   resume: ResumeOptions,
   options: ConnectOptions,
 ): Begin {
-  const limits = resolveResumeLimits(resume);
-  checkFunctions(resume, "onState");
+  let limits: ReturnType<typeof resolveResumeLimits>;
+  try {
+    limits = resolveResumeLimits(resume);
+    checkFunctions(resume, "onState");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    // After a TypeError, which a function that gives the address may have thrown, a
+    // peer that reconnects would try again.
+    throw new TalkError("dial-failed", `Cannot dial: ${error.message}`, {
+      cause: error,
+      permanent: true,
+    });
+  }
   const places = new Places(resume.addresses ?? place);
   const backoff = new Backoff(
     { minDelay: 100, maxDelay: MAX_DELAY_BETWEEN },

@@ -662,6 +662,10 @@ Deno.test("TLS: options that are missing or not valid are errors of listen() and
     [{ serverName: "a b" }, '"tls.serverName": "a b" is not'],
     [{ serverName: "" }, '"tls.serverName": "" is not'],
     [{ serverName: "*.example.com" }, '"tls.serverName": "*.example.com"'],
+    [{ serverName: "https://a.test" }, '"tls.serverName": "https://a.test"'],
+    [{ serverName: "ann@a.test" }, '"tls.serverName": "ann@a.test" is not'],
+    [{ serverName: "a.test:443" }, '"tls.serverName": "a.test:443" is not'],
+    [{ serverName: "::1]:80/#" }, '"tls.serverName": "::1]:80/#" is not'],
     [{ serverName: 5 as unknown as string }, '"tls.serverName": "5" is not'],
   ];
   for (const [tls, text] of badToDial) {

@@ -103,7 +103,7 @@ test("maxSessions: listeners that share a pool have its sessions together", asyn
 
 test("memoryPool: what memoryPool() has not made is refused before there is a connection", async () => {
   const message =
-    'Cannot use option "memoryPool": an object is not made by memoryPool()';
+    'Cannot use option "memoryPool": an object is not from memoryPool()';
   const wrong = { size: 1024 * 1024, maxSessions: 10 } as unknown as MemoryPool;
   for (
     const options of [{ memoryPool: wrong }, { session: { memoryPool: wrong } }]

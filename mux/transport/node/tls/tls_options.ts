@@ -174,9 +174,17 @@ export function pinsOf(
  * @throws {TypeError} if the option is no host
  */
 export function serverNameOf(text: string): string {
-  const host = nameOf(`${text}`)?.replace(/\.$/, "") || ipv6Of(`${text}`);
-  if (host !== undefined && typeof text === "string") return host;
+  const host = typeof text === "string" ? hostOf(text) : undefined;
+  if (host) return host;
   throw new TypeError(
-    `Cannot use option "tls.serverName": "${text}" is not the name of a host`,
+    `Cannot use option "tls.serverName": "${
+      String(text)
+    }" is not the name of a host`,
   );
+}
+
+function hostOf(text: string): string | undefined {
+  // What is not part of the host would be lost in parsing.
+  if (/[/?#@\\\s]/.test(text)) return undefined;
+  return text.includes(":") ? ipv6Of(text) : nameOf(text)?.replace(/\.$/, "");
 }
