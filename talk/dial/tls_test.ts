@@ -662,6 +662,10 @@ Deno.test("TLS: options that are missing or not valid are errors of listen() and
     [{ serverName: "a b" }, '"tls.serverName": "a b" is not'],
     [{ serverName: "" }, '"tls.serverName": "" is not'],
     [{ serverName: "*.example.com" }, '"tls.serverName": "*.example.com"'],
+    [{ serverName: "a.example:1" }, '"tls.serverName": "a.example:1" is not'],
+    [{ serverName: "tls://a.example" }, '"tls.serverName": "tls://a.example"'],
+    [{ serverName: "a.example/b" }, '"tls.serverName": "a.example/b" is not'],
+    [{ serverName: "user@a.example" }, '"tls.serverName": "user@a.example"'],
     [{ serverName: 5 as unknown as string }, '"tls.serverName": "5" is not'],
   ];
   for (const [tls, text] of badToDial) {

@@ -168,14 +168,17 @@ export function pinsOf(
 
 /**
  * The host of option `tls.serverName`, in its form of ASCII and without a dot at its
- * end. Of a name in other letters, Deno would send none to the server, and Node and
- * Bun bytes that servers need not understand.
+ * end. If a name has other letters, Deno would send no name to the server, and Node and
+ * Bun would send bytes that servers need not understand.
  *
- * @throws {TypeError} if the option is no host
+ * @throws {TypeError} if the option is not a host
  */
 export function serverNameOf(text: string): string {
-  const host = nameOf(`${text}`)?.replace(/\.$/, "") || ipv6Of(`${text}`);
-  if (host !== undefined && typeof text === "string") return host;
+  // Of a name with a port, a path and so on, the name alone would be taken.
+  const host = /^[^\\/:?#@]+$/.test(text)
+    ? nameOf(text)?.replace(/\.$/, "")
+    : ipv6Of(text);
+  if (host && typeof text === "string") return host;
   throw new TypeError(
     `Cannot use option "tls.serverName": "${text}" is not the name of a host`,
   );
