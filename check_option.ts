@@ -77,8 +77,8 @@ export function withDefaults<Name extends string>(
 }
 
 /**
- * Checks options, or another argument with members. In their place, a number or an
- * array would have none of the members, and every default would apply.
+ * Checks options, or another argument with members. A number or an array has none of
+ * these members, so every default would apply.
  *
  * @param what what it is called, as in `options of peer`
  * @throws {TypeError} if it is not an object
@@ -135,8 +135,8 @@ export function checkFunction(what: string, value: unknown): void {
 }
 
 /**
- * Checks an option that is a list, if it is given. A text, which is a list of
- * characters, is none.
+ * Checks an option that is a list, if it is given. A string is refused, although it
+ * can be iterated.
  *
  * @throws {TypeError} if it is not an array
  */

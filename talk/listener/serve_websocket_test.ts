@@ -252,9 +252,9 @@ Deno.test("serveWebSocket(): onPeer gets the request of authenticate, still read
       return true;
     },
     onPeer(peer, { request }) {
-      const user = users.get(request!)!;
+      const user = users.get(request)!;
       peer.handle("whoami", (_call, respond) => respond.return(user));
-      requests.push(request!);
+      requests.push(request);
     },
   });
   await using peer = await site.dial("/?q", { headers: { "x-user": "Ann" } });

@@ -145,9 +145,10 @@ async function untilBegun(
 }
 
 /**
- * There is no direct connection. Returns if there may be a relayed one.
+ * Returns if the peers may be relayed after a direct connection has failed.
  *
- * @throws {unknown} `error` otherwise, or why there is none
+ * @param error why it has failed
+ * @throws {unknown} that, if they may not
  */
 function mayRelay(error: unknown, relay: boolean | undefined): undefined {
   const isNoWay = error instanceof RendezvousError &&

@@ -36,7 +36,7 @@ import {
   type TestIdentity,
 } from "../../tests/support/identities.ts";
 import { loopbackCertificate, runtimeQuic } from "../../tests/support/quic.ts";
-import { until } from "../../tests/support/within.ts";
+import { turn, until } from "../../tests/support/within.ts";
 import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
 import { hashOf, type QuicConnLike } from "../../mux/internal_deno.ts";
 import type { QuicIncomingLike } from "../../mux/quic/types.ts";
@@ -957,7 +957,7 @@ test("rendezvousService: one session has its share of meetings and relays", asyn
   };
   // A peer that listens under several names, and answers when it may.
   const router = new Router();
-  const answers = Promise.withResolvers<void>();
+  let answers = Promise.withResolvers<void>();
   router.handle(SELECTORS.punch, async (_, respond) => {
     await answers.promise;
     await respond.return();
@@ -973,7 +973,7 @@ test("rendezvousService: one session has its share of meetings and relays", asyn
   const args = (name: string) => [
     { name, fingerprint: bob.fingerprint, local: [] },
   ];
-  for (const selector of [SELECTORS.meet, SELECTORS.relay]) {
+  const useUp = async (selector: string) => {
     for (let i = 0; i < 8; i++) {
       await greedy.request(selector, args(names[i % 3]!));
     }
@@ -984,7 +984,16 @@ test("rendezvousService: one session has its share of meetings and relays", asyn
       );
     }
     await other.request(selector, args("a"));
-  }
+  };
+  await useUp(SELECTORS.meet);
+  answers.resolve();
+  answers = Promise.withResolvers();
+  await turn();
+  // The service has the answers before this call, which is later.
+  await listening.call(SELECTORS.challenge);
+  await turn();
+  await useUp(SELECTORS.meet);
+  await useUp(SELECTORS.relay);
   answers.resolve();
   assertEquals(service.stats.relays, 9);
   // What has ended counts no more.

@@ -458,7 +458,6 @@ export class Service implements RendezvousService {
       this.#waiting.delete(waiting);
       found.meetings--;
       own.meetings--;
-      own.meetings--;
     });
   }
 

@@ -54,6 +54,12 @@ for (const kind of SESSIONS) {
   });
 }
 
+Deno.test("conformance: TLS goes through the suite of sessions, with WebSocket and without", () => {
+  for (const kind of ["TLS", "WebSocket over TLS"]) {
+    assert(subjects.has(`session over ${kind}`), `there is no "${kind}"`);
+  }
+});
+
 for (const [kind, transports] of Object.entries(KINDS)) {
   Deno.test(`conformance: ${kind} goes through the suites of sessions and of transports`, () => {
     for (const subject of [`session over ${kind}`, ...transports]) {

@@ -121,7 +121,7 @@ export function webSocketTransport(socket: WebSocketLike): Transport {
   return new WebSocketTransport(socket);
 }
 
-/** As {@linkcode webSocketTransport} makes it, of what is known to be a WebSocket. */
+/** What {@linkcode webSocketTransport} makes of a socket that it has checked. */
 export class WebSocketTransport implements AbortableTransport, KeptTransport {
   // Programs cannot send a PING, and do not see what the runtime does with one.
   readonly keepAlive = { signs: 0 };

@@ -168,10 +168,10 @@ export function pinsOf(
 
 /**
  * The host of option `tls.serverName`, in its form of ASCII and without a dot at its
- * end. Of a name in other letters, Deno would send none to the server, and Node and
- * Bun bytes that servers need not understand.
+ * end. If a name has other letters, Deno would send no name to the server, and Node and
+ * Bun would send bytes that servers need not understand.
  *
- * @throws {TypeError} if the option is no host
+ * @throws {TypeError} if the option is not a host
  */
 export function serverNameOf(text: string): string {
   const host = typeof text === "string" ? hostOf(text) : undefined;
