@@ -104,14 +104,19 @@ export class Loans {
     });
   }
 
-  /** A call has a result that lends functions whose IDs begin with `prefix`. */
-  begin(prefix: string): Loan {
-    const lent = new Holdings();
+  /**
+   * A call has a result that lends functions whose IDs begin with `prefix`.
+   *
+   * @param continued whether it continues: then the values that follow are the peer's
+   * as they arrive, however the call ends. Default: no
+   */
+  begin(prefix: string, continued = false): Loan {
+    const lent = continued ? undefined : new Holdings();
     let dropped = false;
     this.#undecided++;
     const finder = new IdFinder(prefix, (id) => {
       if (dropped) return this.#release(id, 1);
-      lent.add(id, 1);
+      lent?.add(id, 1);
       this.#held.add(id, 1);
     });
     return {
@@ -122,7 +127,7 @@ export class Loans {
       },
       end: (taken) => {
         // A result that was declined has lent nothing, as its sender knows.
-        if (!taken) this.#held.remove(lent);
+        if (!taken && lent !== undefined) this.#held.remove(lent);
         this.#undecided--;
         this.#settle();
       },

@@ -24,6 +24,7 @@ import {
   isRelease,
   keepLent,
   passRelease,
+  releaserIn,
 } from "./lent_functions.ts";
 import { forwardedHeader } from "./request_header.ts";
 import {
@@ -87,7 +88,7 @@ export async function forwardCall(
   target: Target,
   attempts?: Attempts,
 ): Promise<void> {
-  const { pool, caller } = target;
+  const { pool } = target;
   const incoming = call.channel;
   const { lends, extended } = call.request;
   if (lends !== undefined) {
@@ -111,7 +112,7 @@ export async function forwardCall(
       header,
       decode: (bytes) => call.request.context.responseHeaders.get(bytes),
       eofSent: incoming.eofReceived,
-      caller,
+      caller: releaserIn(call.request.context.codec, target),
     });
   const onUnanswered = () => release(undefined);
   let watch = watchCaller(call, outgoing, onUnanswered);
@@ -143,19 +144,17 @@ export async function forwardCall(
       watch = watchCaller(call, outgoing, onUnanswered);
     }
   }
-  const loan = !pool.allowsSpares || extended
-    ? inspectHeader(
-      headerBytes(outgoing, taken),
-      call,
-      target,
-      outgoing,
-      release,
-    )
-    : undefined;
-  if (extended) {
-    const bytes = headerBytes(outgoing, taken);
-    const header = bytes && changedHeader(bytes, call, pool);
-    if (bytes !== undefined && header !== undefined) {
+  const inspects = extended || !pool.allowsSpares;
+  let bytes = inspects ? headerBytes(outgoing, taken) : undefined;
+  if (extended && bytes === undefined && taken === undefined) {
+    // What the response lends must be known.
+    await takeHeader(outgoing, (some) => taken = some);
+    bytes = headerBytes(outgoing, taken);
+  }
+  const loan = inspectHeader(bytes, call, target, outgoing, release);
+  if (extended && bytes !== undefined) {
+    const header = changedHeader(bytes, call, pool);
+    if (header !== undefined) {
       const size = PREFIX_SIZE + bytes.length;
       if (taken === undefined) outgoing.consume(size);
       else taken = taken.subarray(size);
@@ -254,31 +253,32 @@ function takeChannel(
 function inspectHeader(
   bytes: Uint8Array | undefined,
   call: ServerCall,
-  { caller, pool }: Target,
+  target: Target,
   channel: RawChannel,
   release: (header: ReceivedHeader) => void,
 ): Loan | undefined {
   if (bytes === undefined) return undefined;
+  const { pool } = target;
+  const { codec, responseHeaders } = call.request.context;
   try {
-    const header = call.request.context.responseHeaders.get(bytes);
+    const header = responseHeaders.get(bytes);
     if (header.saysNull) pool.allowSpares();
-    const { lends, keptIds } = header;
+    const { lends, keptIds, continued } = header;
     // A caller that has gone has released what it had lent.
     if (keptIds.length > 0 && pool.session && !call.channel.peerClosed) {
       keepLent(keptIds, pool.session, call);
     }
     if (lends === undefined) return undefined;
-    addRoute(lends, pool.session, caller, call.session);
-    const loan = beginLoan(lends, call.session, pool.session, caller);
+    const lender = releaserIn(codec, target);
+    addRoute(lends, pool.session, lender, call.session);
+    const { session } = call;
+    const loan = beginLoan(lends, session, pool.session, lender, continued);
     // Of a complete response, the target does so, if no EOF tells it otherwise.
     if (loan === undefined) release(header);
-    else if (header.continued || call.channel.eofReceived) {
+    else if (continued || call.channel.eofReceived) {
       channel.whenDropped(loan.onDropped);
     }
-    // Values that follow are the caller's as they arrive, however the call ends.
-    return loan === undefined || !header.continued
-      ? loan
-      : { ...loan, end: () => loan.end(true) };
+    return loan;
   } catch {
     // The caller gets the header too, and reports what is wrong with it.
     return undefined;

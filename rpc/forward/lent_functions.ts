@@ -1,15 +1,44 @@
+import type { Codec } from "../../codec/internal.ts";
 import {
   type Loan,
   Loans,
   type RoutedSession,
 } from "../callback/callback_routes.ts";
 import { prefixOf } from "../callback/pointers.ts";
+import type { ChannelPool } from "../client/channel_pool.ts";
+import { Client } from "../client/client.ts";
 import type { ServerCall } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
 import { callbackIdIn, RELEASE_SELECTOR } from "../wire/selector.ts";
+import { passedOn } from "./errors.ts";
 
 /** Sessions whose peers say what the IDs of the functions begin with that they lend. */
 const lenders = new WeakSet<RoutedSession>();
+
+/** What releases functions at the peers of sessions, by the name of a codec. */
+const releasers = new WeakMap<RoutedSession, Map<string, Caller>>();
+
+/**
+ * What releases functions at a target, in the codec of the call that they came with:
+ * the target may accept no other one.
+ */
+export function releaserIn(
+  codec: Codec,
+  { caller, pool }: { readonly caller: Caller; readonly pool: ChannelPool },
+): Caller {
+  const state = pool.session;
+  if (state === undefined) return caller;
+  let byCodec = releasers.get(state);
+  if (byCodec === undefined) releasers.set(state, byCodec = new Map());
+  let releaser = byCodec.get(codec.name);
+  if (releaser === undefined) {
+    const { account } = state;
+    // The reply is `null`.
+    releaser = new Client(pool, { codec, maxValueSize: 64, account, state });
+    byCodec.set(codec.name, releaser);
+  }
+  return releaser;
+}
 
 /** Whether a selector calls or releases a function of an extended peer. */
 export function isOfCallback(selector: string): boolean {
@@ -55,7 +84,7 @@ export async function passRelease(
   } catch (error) {
     // The caller still holds it, until its session ends.
     loans!.add(id, given);
-    throw error;
+    throw passedOn(error, call);
   }
 }
 
@@ -64,15 +93,18 @@ export async function passRelease(
  * what counts those that the caller gets, if there is a way back to them.
  *
  * @param lender calls the peer that lends them
+ * @param continued whether the response continues
  */
 export function beginLoan(
   prefix: string,
   borrower: RoutedSession,
   source: RoutedSession | undefined,
   lender: Caller,
+  continued: boolean,
 ): Loan | undefined {
   if (source !== undefined) lenders.add(source);
-  return loansFrom(prefix, borrower, source, lender)?.begin(prefix);
+  const loans = loansFrom(prefix, borrower, source, lender);
+  return loans?.begin(prefix, continued);
 }
 
 /**

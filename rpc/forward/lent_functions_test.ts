@@ -8,11 +8,13 @@ import {
   type RpcResponse,
   withStream,
 } from "@qtalk/qtalk";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { toText } from "@std/streams";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { rawAccept, rawOpen } from "../../tests/support/raw_call.ts";
 import type { RawPeer } from "../../tests/support/raw_peer.ts";
+import { values } from "../../tests/support/wire.ts";
 import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError } from "../errors.ts";
 
@@ -619,4 +621,65 @@ test("forward(): a stream whose call is refused is released when its client leav
   assertEquals(backend.callbackCount, 1);
   await raw.end();
   await untilHeld(backend, 0);
+});
+
+test("forward(): functions are released in the codec of the client, which the target may accept alone", async (t) => {
+  const codec = cbor();
+  const handler = handlerFrom(results);
+  const [middle, backend] = t.pair({}, { codec, handler });
+  const [client] = t.pair({ codec }, { codec, handler: forward(middle) });
+  const given = await client.call("db.counter") as Callback<() => number>;
+  assertEquals([await given(), backend.callbackCount], [1, 1]);
+  given.release();
+  await untilHeld(backend, 0);
+  const left = await client.call("db.counter");
+  await untilHeld(backend, 1);
+  await client.close();
+  await untilHeld(backend, 0);
+  assertEquals(typeof left, "function");
+});
+
+test("forward(): a release whose target is lost is no bug of the handler", async (t) => {
+  const { raw, peer } = t.scriptedPeer();
+  const [client] = t.pair({}, { handler: forward(peer) });
+  const answer = client.call("counter");
+  const there = await rawAccept(raw);
+  await there.values(
+    { Continue: false, Q: { v: 1, lends: "_012345" } },
+    { $fnptr: "_0123450000000000001" },
+  );
+  await there.eof();
+  (await answer as Callback<() => number>).release();
+  const release = await rawAccept(raw, 1);
+  const [header, count] = await release.read(2) as [{ Selector: string }, 1];
+  assertEquals(header.Selector, "/_qtalk/release/_0123450000000000001");
+  assertEquals(count, 1);
+  await raw.end();
+  await peer.closed;
+  for (let i = 0; i < 10; i++) await turn();
+});
+
+test("forward(): what a response lends is counted when its header arrives in pieces", async (t) => {
+  const { raw, peer } = t.scriptedPeer();
+  const [client] = t.pair({}, { handler: forward(peer) });
+  let channels = 0;
+  for (const [i, end] of [-1, 1, 4, 20].entries()) {
+    const id = `_01234500000000000${10 + i}`;
+    const header = { Continue: false, Q: { v: 1, lends: "_012345" } };
+    const message = values(header, { $fnptr: id });
+    const answer = client.call("counter");
+    const there = await rawAccept(raw, channels++);
+    await there.data(message.subarray(0, end));
+    for (let i = 0; i < 5; i++) await turn();
+    await there.data(message.subarray(end));
+    await there.eof();
+    (await answer as Callback<() => number>).release();
+    const release = await rawAccept(raw, channels++);
+    const [{ Selector }] = await release.read(2) as [{ Selector: string }];
+    assertEquals(Selector, `/_qtalk/release/${id}`);
+    await release.values({ Continue: false, Q: { v: 1 } }, null);
+    await release.eof();
+    await release.close();
+    await there.close();
+  }
 });
