@@ -12,7 +12,9 @@ import {
   memoryPair,
   Peer,
   RemoteError,
+  type Responder,
   Router,
+  type RpcResponse,
   TalkError,
   TlsError,
 } from "@qtalk/qtalk";
@@ -878,11 +880,17 @@ test("rendezvousService: names, relays and relayed bytes are limited", async (t)
 });
 
 /** Registers Bob, whose relayed streams stay open; other peers can ask for them. */
-async function relaying(t: Harness, options: RendezvousOptions) {
+async function relaying(
+  t: Harness,
+  options: RendezvousOptions,
+  front: (service: Service) => Handler = (service) => service,
+) {
   const clock = { now: 0 };
   const service = new Service(options, () => clock.now);
   const connect = (handler: Handler = () => {}) => {
-    const [client, server] = memoryPair({ handler }, { handler: service });
+    const [client, server] = memoryPair({ handler }, {
+      handler: front(service),
+    });
     t.watch(server);
     return t.watch(client);
   };
@@ -931,6 +939,44 @@ for (const limit of ["maxRelays", "maxRelaysPerName"] as const) {
   });
 }
 
+test("rendezvousService: a relay whose answer the dialing peer does not take gives way, too", async (t) => {
+  const asked = Promise.withResolvers<void>();
+  const room = Promise.withResolvers<void>();
+  let relays = 0;
+  const { service, clock, ask } = await relaying(
+    t,
+    { maxRelays: 1 },
+    (service) => {
+      const router = new Router();
+      router.handle("/", service);
+      router.handle(SELECTORS.relay, (call, respond) => {
+        if (relays++ > 0) return service.respond(call, respond);
+        const waiting = {
+          async continue() {
+            asked.resolve();
+            await room.promise;
+            return await respond.continue();
+          },
+        };
+        return service.respond(call, waiting as Responder);
+      });
+      return router;
+    },
+  );
+  const first = ask(SELECTORS.relay);
+  await asked.promise;
+  clock.now = 29_999;
+  await registerRefused(ask(SELECTORS.relay), "limit-exceeded");
+  clock.now = 30_000;
+  const second = (await ask(SELECTORS.relay)).channel!;
+  assertEquals(service.stats.relays, 1);
+  // The one that gave way leads nowhere.
+  room.resolve();
+  await (await first).channel!.closed;
+  await second.close();
+  await until(() => service.stats.relays === 0);
+});
+
 test("rendezvousService: a peer that does not answer does not keep others from meeting", async (t) => {
   const { service, ask, punches } = await relaying(t, {
     maxMeetings: 2,
@@ -958,9 +1004,11 @@ test("rendezvousService: one session has its share of meetings and relays", asyn
   // A peer that listens under several names, and answers when it may.
   const router = new Router();
   let answers = Promise.withResolvers<void>();
+  let answered = 0;
   router.handle(SELECTORS.punch, async (_, respond) => {
     await answers.promise;
     await respond.return();
+    answered++;
   });
   router.handle(SELECTORS.stream, async (call, respond) => {
     await call.receive();
@@ -973,33 +1021,32 @@ test("rendezvousService: one session has its share of meetings and relays", asyn
   const args = (name: string) => [
     { name, fingerprint: bob.fingerprint, local: [] },
   ];
-  const useUp = async (selector: string) => {
-    for (let i = 0; i < 8; i++) {
-      await greedy.request(selector, args(names[i % 3]!));
+  // What has ended counts no more, and is no credit either.
+  for (const round of [1, 2]) {
+    const responses: RpcResponse[] = [];
+    for (const selector of [SELECTORS.meet, SELECTORS.relay]) {
+      for (let i = 0; i < 8; i++) {
+        responses.push(await greedy.request(selector, args(names[i % 3]!)));
+      }
+      for (const name of names) {
+        await registerRefused(
+          greedy.request(selector, args(name)),
+          "limit-exceeded",
+        );
+      }
+      responses.push(await other.request(selector, args("a")));
     }
-    for (const name of names) {
-      await registerRefused(
-        greedy.request(selector, args(name)),
-        "limit-exceeded",
-      );
-    }
-    await other.request(selector, args("a"));
-  };
-  await useUp(SELECTORS.meet);
-  answers.resolve();
-  answers = Promise.withResolvers();
-  await turn();
-  // The service has the answers before this call, which is later.
-  await listening.call(SELECTORS.challenge);
-  await turn();
-  await useUp(SELECTORS.meet);
-  await useUp(SELECTORS.relay);
-  answers.resolve();
-  assertEquals(service.stats.relays, 9);
-  // What has ended counts no more.
+    assertEquals(service.stats.relays, 9);
+    answers.resolve();
+    answers = Promise.withResolvers();
+    await until(() => answered === 9 * round);
+    // The service has got the answers when it answers this.
+    await listening.call(SELECTORS.challenge);
+    for (const response of responses) await response.close();
+    await until(() => service.stats.relays === 0);
+  }
   await other.close();
   await greedy.close();
-  await until(() => service.stats.relays === 0);
   await listening.close();
 });
 

@@ -474,6 +474,8 @@ export class Service implements RendezvousService {
       });
       const far = there.channel;
       if (far === undefined) throw notReached(undefined);
+      // The dialing peer may leave no room for the answer.
+      relay.end = () => void far.close();
       const near = await respond.continue();
       if (!isRawChannel(near) || !isRawChannel(far)) {
         return await splice(near, far);

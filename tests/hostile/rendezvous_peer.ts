@@ -94,6 +94,8 @@ export class HonestPair {
   readonly #it: Attacker;
   readonly key: Key;
   readonly name = "honest";
+  /** How often the one that is registered was asked to open a way. */
+  #punches = 0;
 
   private constructor(it: Attacker, key: Key) {
     this.#it = it;
@@ -103,7 +105,8 @@ export class HonestPair {
   /** Registers one of them. */
   static async meet(it: Attacker): Promise<HonestPair> {
     const pair = new HonestPair(it, await makeKey("honest"));
-    await register(await listening(it), pair.key, pair.name);
+    const listener = await listening(it, { punch: () => pair.#punches++ });
+    await register(listener, pair.key, pair.name);
     return pair;
   }
 
@@ -112,6 +115,7 @@ export class HonestPair {
     const it = this.#it;
     const peer = await it.dial();
     const target = to(this.name, this.key);
+    const before = this.#punches;
     try {
       await peer.call(SELECTORS.meet, target);
       const { channel } = await peer.request(SELECTORS.relay, target);
@@ -123,6 +127,10 @@ export class HonestPair {
         `an honest peer is reached ${when}`,
         value?.join() === "1,2,3",
         value,
+      );
+      it.check(
+        `an honest peer is asked to open a way ${when}`,
+        this.#punches > before,
       );
     } catch (error) {
       it.check(`an honest peer is reached ${when}`, false, error);

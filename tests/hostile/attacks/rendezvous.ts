@@ -150,25 +150,29 @@ export const attacks: readonly Attack[] = [
   {
     ...common,
     name: "rendezvous-proofs",
-    about: "registrations with wrong proofs, 64 at a time",
+    about: "registrations with wrong proofs, from 64 sessions",
     ms: 6_000,
     run: async (it) => {
       const honest = await HonestPair.meet(it);
       const key = await makeKey("hostile");
       const end = performance.now() + it.ms - 2_000;
-      const peer = await it.dial();
-      const wrong = {
-        ...await registration(peer, key, "hostile"),
-        signature: "00".repeat(70),
-      };
+      // Its signature is for the nonce of another session, so it is verified.
+      const wrong = await registration(await it.dial(), key, "hostile");
+      const codes = new Set<string>();
       const work = async () => {
+        const peer = await it.dial();
         while (performance.now() < end) {
           await peer.call(SELECTORS.challenge);
-          await refusal(peer.request(SELECTORS.register, [wrong]));
+          codes.add(await refusal(peer.request(SELECTORS.register, [wrong])));
         }
       };
       await Promise.all(Array.from({ length: 64 }, work));
       await honest.check("afterwards");
+      it.check(
+        "each is refused with bad-proof",
+        [...codes].join() === "bad-proof",
+        [...codes],
+      );
     },
   },
   {
