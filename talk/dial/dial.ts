@@ -483,7 +483,9 @@ export async function connectOnce(
       new TalkError(
         "timeout",
         `Cannot dial${
-          address === undefined ? "" : ` "${redactedAddress(String(address))}"`
+          [address ?? []].flat().map((one) =>
+            ` "${redactedAddress(String(one))}"`
+          )
         }: no connection within ${timeout} ms (option "timeout")`,
       ),
   });

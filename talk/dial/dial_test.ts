@@ -263,6 +263,23 @@ testUnresponsive(
   },
 );
 
+testUnresponsive(
+  "dial(): the error of a timeout names all addresses, without what may be secret",
+  async () => {
+    using server = await unresponsive();
+    using time = new FakeTime();
+    const addresses = [server.address, "ws://ann:secret@localhost/?token=1"];
+    const dialing = watch(dial(addresses, { timeout: 500, headStart: 600 }));
+    await until(() => time.waiting !== 0);
+    time.tick(500);
+    await turn();
+    assertEquals(
+      (dialing.reason as Error).message,
+      `Cannot dial "${server.address}", "ws://…@localhost/?…": no connection within 500 ms (option "timeout")`,
+    );
+  },
+);
+
 testUnresponsive("dial(): the default timeout is 30 seconds", async () => {
   using server = await unresponsive();
   using time = new FakeTime();

@@ -21,7 +21,7 @@ export function requiredModule<T>(name: string): T {
   const module = builtinModule<T>(name);
   if (module !== undefined) return module;
   const error = new Error(
-    `this runtime has no such connections: it lacks ${name}, which Deno, Node 22 and Bun have`,
+    `this runtime lacks ${name}, which Deno, Node 22 and Bun have`,
   );
   error.name = "NotSupported";
   throw error;
