@@ -38,7 +38,7 @@ import {
   type TestIdentity,
 } from "../../tests/support/identities.ts";
 import { loopbackCertificate, runtimeQuic } from "../../tests/support/quic.ts";
-import { turn, until } from "../../tests/support/within.ts";
+import { until } from "../../tests/support/within.ts";
 import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
 import { hashOf, type QuicConnLike } from "../../mux/internal_deno.ts";
 import type { QuicIncomingLike } from "../../mux/quic/types.ts";
