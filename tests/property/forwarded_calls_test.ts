@@ -17,13 +17,12 @@ import { concat, parseValues, values } from "../support/wire.ts";
 import { turn, until } from "../support/within.ts";
 
 /** The codes of answers that a call may get here in place of a value. */
-const REFUSALS = [
-  "too-large",
-  "deadline-exceeded",
-  "busy",
-  // Of three channels that have ended, the backend has not yet closed its side.
-  "open-refused",
-];
+const REFUSALS = ["too-large", "deadline-exceeded", "busy"];
+/**
+ * How a call may rarely be refused: of the three channels that the backend allows, it
+ * has not yet closed its side of those that have just ended.
+ */
+const RARE_REFUSAL = "open-refused";
 
 /** What the header of an answer says. */
 interface Answer {
@@ -86,7 +85,10 @@ class RawCall {
     // Callers that are not extended get the text alone.
     const said = this.#isLong ? "too-large" : error.split(":")[0]!;
     const code = Q?.code ?? said;
-    assert(REFUSALS.includes(code), `${error.slice(0, 200)} (${code})`);
+    assert(
+      [...REFUSALS, RARE_REFUSAL].includes(code),
+      `${error.slice(0, 200)} (${code})`,
+    );
     return code;
   }
 }
