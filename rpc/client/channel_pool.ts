@@ -374,8 +374,13 @@ export class ChannelPool {
       request.opened(channel);
     }, (error) => {
       this.#waiting--;
-      if (this.#isFull(error)) this.#wait(request, this.#urgent);
-      else request.failed(error);
+      if (!this.#isFull(error)) return request.failed(error);
+      // One that has opened meanwhile may be all that takes the room: then no other
+      // channel would ever close.
+      const spare = this.#takeSpare();
+      if (spare === undefined) this.#wait(request, this.#urgent);
+      else request.opened(spare);
+      this.#shrink(0);
     });
   }
 
@@ -396,7 +401,6 @@ export class ChannelPool {
     const open = this.#openAtPeer;
     if (error.code !== "open-refused" || open <= 0) return false;
     this.#room = open;
-    this.#shrink(0);
     return true;
   }
 

@@ -287,6 +287,24 @@ Deno.test("ChannelPool: spare channels leave a quarter of the slots to calls", a
   }
 });
 
+Deno.test("ChannelPool: a call that the peer has no room for takes a spare channel that has opened meanwhile", async () => {
+  const [left, right] = memoryTransports();
+  await using session = qmux(left);
+  await using other = qmux(right, { maxChannels: 2 });
+  other.accept(() => {});
+  const pool = sparingPool(session);
+  const second = Promise.withResolvers<RawChannel>();
+  const first = await new Promise<RawChannel>((resolve, reject) =>
+    pool.open((channel) => {
+      // A spare channel is being opened for which the peer has room.
+      pool.open(second.resolve, second.reject);
+      resolve(channel);
+    }, reject)
+  );
+  assert(await second.promise !== first);
+  assertEquals(pool.queued, 0);
+});
+
 Deno.test("ChannelPool: calls find spare channels until three quarters of the slots are in use", async () => {
   const [left, right] = memoryTransports();
   await using session = qmux(left, { maxChannels: 64 });
