@@ -32,6 +32,7 @@ export { messagePortTransport } from "./transport/message/message_port.ts";
 export { duplexTransport } from "./transport/duplex.ts";
 export { hostPort, parseHostPort } from "./transport/address_forms.ts";
 export { PendingAccepts } from "./transport/pending_accepts.ts";
+export { readToEnd } from "./transport/read_to_end.ts";
 export { requiredModule } from "./transport/node/builtin.ts";
 export {
   certificateOf,

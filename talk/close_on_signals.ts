@@ -92,11 +92,9 @@ export function closeOnSignals(
   const { drainTimeout = DEFAULT_SIGNAL_DRAIN_TIMEOUT, onSignal } = options;
   checkCloseOptions({ drainTimeout });
   const runtime = runtimeSignals();
-  const all = (closable as Partial<Iterable<Closable>> | null)?.[
-      Symbol.iterator
-    ] === undefined
-    ? [closable as Closable]
-    : [...closable as Iterable<Closable>];
+  const all = Symbol.iterator in Object(closable)
+    ? [...closable as Iterable<Closable>]
+    : [closable as Closable];
   for (const one of all) {
     checkMethods("closable", one, 'anything with "close()"', "close");
   }

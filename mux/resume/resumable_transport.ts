@@ -5,6 +5,7 @@ import type { MemoryAccount } from "../flow/memory_account.ts";
 import { keepAliveOf, SilenceWatch } from "../flow/silence_watch.ts";
 import { nextTurn } from "../flow/turns.ts";
 import type { SessionOptions } from "../options.ts";
+import { readToEnd } from "../transport/read_to_end.ts";
 import type {
   AbortableTransport,
   AccountedTransport,
@@ -685,12 +686,7 @@ async function leave(link: Link): Promise<void> {
     await transport.closeWrite();
   };
   const read = async () => {
-    let chunk = await link.reading;
-    while (chunk !== null) {
-      // What is always ready would keep everything else waiting.
-      await nextTurn();
-      chunk = await transport.read();
-    }
+    if (await link.reading !== null) await readToEnd(transport);
   };
   // If one fails, the connection is lost, and so is the session.
   await Promise.all([write(), read()]).catch(() => {});

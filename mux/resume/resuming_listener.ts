@@ -3,6 +3,7 @@ import { settlesWithin, timeLimit } from "../../time_limit.ts";
 import { nextTurn } from "../flow/turns.ts";
 import { type Handshake, Handshakes } from "../transport/handshakes.ts";
 import { PendingAccepts } from "../transport/pending_accepts.ts";
+import { readToEnd } from "../transport/read_to_end.ts";
 import type {
   AbortableTransport,
   Accepted,
@@ -249,8 +250,7 @@ async function discard(transport: AbortableTransport): Promise<void> {
 async function left(transport: Transport): Promise<void> {
   const leave = async () => {
     await transport.closeWrite();
-    // What is always ready would keep everything else waiting.
-    while (await transport.read() !== null) await nextTurn();
+    await readToEnd(transport);
   };
   await settlesWithin(FIRST_BYTE_TIME, leave());
   await discard(transport);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Line } from "../../tests/resume/line.ts";
 import { MemoryNetwork } from "../../tests/resume/memory_network.ts";
-import { test } from "../../tests/support/harness.ts";
+import { type Harness, test } from "../../tests/support/harness.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { nextTurn } from "../flow/turns.ts";
 import { ResumeError } from "./errors.ts";
@@ -161,6 +161,35 @@ test("ResumingListener: a dialer whose listener ends the connection gets an erro
   network.close();
 });
 
+/**
+ * Accepts connections of a listener that is made by hand.
+ *
+ * @param ended resolves when there are no more, which closing does as well
+ * @param next the next connection; undefined if there is none before the end
+ */
+function acceptFrom(
+  t: Harness,
+  ended: PromiseWithResolvers<null>,
+  next: () => Transport | undefined,
+): void {
+  const listener = new ResumingListener({
+    addr: "",
+    accept() {
+      const transport = next();
+      return transport === undefined
+        ? ended.promise
+        : Promise.resolve({ transport, remoteAddr: "" });
+    },
+    close: () => ended.resolve(null),
+  }, {
+    store: new SessionStore({}),
+    keepAlive: false,
+    handshake: { timeout: Infinity, onTimeout() {} },
+  });
+  t.defer(() => listener.close());
+  void listener.accept();
+}
+
 test("ResumingListener: connections that are always ready do not keep the event loop from turning", async (t) => {
   let hasTurned = false;
   let accepts = 0;
@@ -172,20 +201,11 @@ test("ResumingListener: connections that are always ready do not keep the event 
     closeWrite: () => Promise.resolve(),
     close() {},
   };
-  const listener = new ResumingListener({
-    addr: "",
-    accept: () =>
-      hasTurned || ++accepts > 10_000
-        ? ended.promise
-        : Promise.resolve({ transport: silent, remoteAddr: "" }),
-    close: () => ended.resolve(null),
-  }, {
-    store: new SessionStore({}),
-    keepAlive: false,
-    handshake: { timeout: Infinity, onTimeout() {} },
-  });
-  t.defer(() => listener.close());
-  void listener.accept();
+  acceptFrom(
+    t,
+    ended,
+    () => hasTurned || ++accepts > 10_000 ? undefined : silent,
+  );
   await until(() => hasTurned);
   // From 1,025 on, the oldest of them counts as silent.
   assert(accepts < 1_000, `${accepts} connections in one turn`);
@@ -213,18 +233,8 @@ test("ResumingListener: a refused peer that sends without end does not keep the 
     closeWrite: () => Promise.resolve(),
     close: () => ended.resolve(null),
   };
-  const waiting = [{ transport: flooding, remoteAddr: "" }];
-  const listener = new ResumingListener({
-    addr: "",
-    accept: () => Promise.resolve(waiting.pop() ?? ended.promise),
-    close: () => ended.resolve(null),
-  }, {
-    store: new SessionStore({}),
-    keepAlive: false,
-    handshake: { timeout: Infinity, onTimeout() {} },
-  });
-  t.defer(() => listener.close());
-  void listener.accept();
+  const waiting = [flooding];
+  acceptFrom(t, ended, () => waiting.pop());
   await until(() => hasTurned);
   assert(reads < 1_000, `${reads} reads in one turn`);
 });

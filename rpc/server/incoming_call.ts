@@ -28,8 +28,9 @@ import type {
   CallOptions,
   Handler,
 } from "../types.ts";
+import { traceIn } from "../wire/call_header.ts";
 import { legible } from "../wire/error_header.ts";
-import { type Metadata, NO_META, traceIn } from "../wire/metadata.ts";
+import { type Metadata, NO_META } from "../wire/metadata.ts";
 import { ValueIterator } from "../wire/value_iterator.ts";
 import { absent, ValueReceiver } from "../wire/value_receiver.ts";
 import type { Fifo } from "../../queue.ts";

@@ -7,6 +7,7 @@ import {
   mapIn,
   wrongType,
 } from "./headers.ts";
+import { isTrace } from "./metadata.ts";
 
 /**
  * Decodes a call header. A map that has one meaning only is valid: without a
@@ -30,4 +31,12 @@ export function decodeCallHeader(
     extension: extensionOf(header),
     from: typeof from === "string" ? from : undefined,
   };
+}
+
+/** The trace context in the field `Q`; undefined if there is none. */
+export function traceIn(
+  extension: Readonly<Record<string, unknown>> | undefined,
+): string | undefined {
+  const trace = extension?.["trace"];
+  return isTrace(trace) ? trace : undefined;
 }

@@ -152,14 +152,7 @@ export function checkTrace(trace: unknown, selector: string): void {
   );
 }
 
-/** The trace context in the field `Q`; undefined if there is none. */
-export function traceIn(
-  extension: Readonly<Record<string, unknown>> | undefined,
-): string | undefined {
-  const trace = extension?.["trace"];
-  return isTrace(trace) ? trace : undefined;
-}
-
-function isTrace(value: unknown): value is string {
+/** Whether a value may be a trace context. */
+export function isTrace(value: unknown): value is string {
   return typeof value === "string" && value.length <= MAX_TRACE_LENGTH;
 }

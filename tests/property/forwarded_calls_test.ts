@@ -224,7 +224,7 @@ test("random forwarded calls: each has its answer, and every channel comes back,
   // The test is no test if nothing happens in it.
   if (Deno.env.get("QTALK_SEED") !== undefined) return;
   const expected = [undefined, ...REFUSALS];
-  // In one of some 30 runs, no peer takes so few calls that it is busy.
+  // Rarely, no peer takes so few calls that it is busy.
   for (let more = 3; more > 0; more--) {
     if (expected.some((outcome) => !outcomes.has(outcome))) await run();
   }

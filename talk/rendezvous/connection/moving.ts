@@ -13,6 +13,7 @@ import {
   type SessionOptions,
   type Transport,
 } from "../../../mux/internal.ts";
+import { readToEnd } from "../../../mux/internal_deno.ts";
 import { limitedSignal } from "../../../time_limit.ts";
 import { RendezvousError } from "../errors.ts";
 
@@ -237,7 +238,7 @@ export class MovableSessions {
         // it.
         await direct.write(Uint8Array.of(resume.RECORD.close));
         await direct.closeWrite();
-        while (await direct.read() !== null);
+        await readToEnd(direct);
         throw unexpected();
       }
       found.transport.attach(answered.connection);
