@@ -14,6 +14,7 @@ import "./codec/json/scan.ts";
 import "./codec/key_counter.ts";
 import "./mux/channel/channel.ts";
 import "./mux/channel/channel_state.ts";
+import "./mux/channel/channel_streams.ts";
 import "./mux/channel/receive_buffer.ts";
 import "./mux/flow/deferred_writes.ts";
 import "./mux/flow/window_budget.ts";

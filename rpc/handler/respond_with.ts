@@ -1,6 +1,7 @@
-import { MuxError, type RawChannel, splice } from "../../mux/internal.ts";
+import { MuxError, type RawChannel } from "../../mux/internal.ts";
 import { backgroundTimer } from "../../time_limit.ts";
 import { RpcResponse } from "../client/response.ts";
+import { loadPart } from "../errors.ts";
 import type { Call, Responder } from "../types.ts";
 import {
   checkResult,
@@ -101,14 +102,16 @@ async function respondWithResponse(
       ? respond.returnAll(values)
       : respond.return(...values));
   }
-  let channel;
+  let channel, piping;
   try {
+    const loading = import("../../mux/internal_server.ts");
+    piping = await loadPart("pass on response", loading);
     channel = await respond.continue(response.value);
   } catch (error) {
     await response.close();
     throw error;
   }
-  await splice(channel, response.channel);
+  await piping.splice(channel, response.channel);
 }
 
 /** Responds with bytes in both directions, until both have ended. */
