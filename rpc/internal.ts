@@ -28,6 +28,7 @@ export {
   RpcError,
 } from "./errors.ts";
 export { RpcResponse } from "./client/response.ts";
+export { loadAnsweringIfNeeded } from "./handler/function_handler.ts";
 export { handlerFrom } from "./handler/handler_from.ts";
 export { checkHandler, invoke, notFound } from "./handler/invoke.ts";
 export { type Middleware, MiddlewareList } from "./handler/middleware.ts";
