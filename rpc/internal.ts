@@ -21,7 +21,6 @@ export {
 } from "./client/channel_pool.ts";
 export {
   CallError,
-  errorText,
   isRepeatable,
   markUnsent,
   RemoteError,

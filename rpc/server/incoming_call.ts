@@ -26,14 +26,13 @@ import type {
   CallOptions,
   Handler,
 } from "../types.ts";
-import { traceIn } from "../wire/call_header.ts";
 import { legible } from "../wire/error_header.ts";
 import { type Metadata, NO_META } from "../wire/metadata.ts";
 import { ValueIterator } from "../wire/value_iterator.ts";
 import { absent, ValueReceiver } from "../wire/value_receiver.ts";
 import type { Fifo } from "../../queue.ts";
 import type { QueuedCall } from "./call_queue.ts";
-import type { Request } from "./request_decoder.ts";
+import { type Request, traceIn } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
 import type { ServerCall } from "./server_call.ts";
 import {
