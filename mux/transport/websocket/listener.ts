@@ -56,7 +56,7 @@ async function listenWithTls(
   tls: TlsListenOptions | undefined,
   handshake: HandshakeLimit | undefined,
 ): Promise<TransportListener> {
-  const { listenTls } = await loadTransport(import("../node/tls/tls.ts"));
+  const { listenTls } = await loadTransport(import("../node/tls/listen.ts"));
   return await listenTls({ host, ...place }, "tcp", HTTP, tls, handshake);
 }
 

@@ -5,7 +5,8 @@ import type { RawChannel } from "../../../raw.ts";
 import { QmuxSession } from "../../../session.ts";
 import type { Channel, Transport } from "../../../types.ts";
 import { connectSocket } from "../sockets.ts";
-import { listenTls, tlsOver } from "./tls.ts";
+import { tlsOver } from "./client.ts";
+import { listenTls } from "./listen.ts";
 
 const [cert, key, ca] = await Promise.all(
   ["cert", "key", "ca"].map((name) =>
