@@ -1,4 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  testTransport,
+  type TransportPair,
+} from "../../../../tests/conformance/transport_suite.ts";
 import { within } from "../../../../tests/support/within.ts";
 import { TlsError } from "../../../errors.ts";
 import type { RawChannel } from "../../../raw.ts";
@@ -54,6 +58,17 @@ async function connectPair() {
     },
   };
 }
+
+async function transports(
+  a: "client" | "server",
+  b: "client" | "server",
+): Promise<TransportPair> {
+  const { [a]: one, [b]: other, close } = await connectPair();
+  return { a: one, b: other, close };
+}
+
+testTransport("tls, client", () => transports("client", "server"));
+testTransport("tls, server", () => transports("server", "client"));
 
 for (const [sender, reader] of [["client", "server"], ["server", "client"]]) {
   Deno.test(`tls: a ${reader} that reads late gets all bytes and the end`, async () => {
