@@ -63,7 +63,6 @@ export function transportOf(
     startKeepAlive: () => void socket.setKeepAlive(true),
     // In Deno, a TLS socket that is paused when the other end ends may never end.
     flow: middle,
-    // Bun's TLS says that a write is done when it is encrypted.
     flushed: () => middle.flushed(),
     endFailure: () => middle.truncated ? cut() : undefined,
     failureOf(error) {

@@ -33,7 +33,10 @@ export interface Middle {
    * the stream. Before, a server may have to say first why it closes the socket.
    */
   runs(tls: object): void;
-  /** Resolves when the system has what TLS has written; undefined if it has. */
+  /**
+   * Resolves when the system has what TLS has written; undefined if it has, or if TLS
+   * itself waits for that. Bun's says that a write is done when it is encrypted.
+   */
   flushed(): Promise<void> | undefined;
   /** Takes no more bytes from the socket. */
   pause(): void;
@@ -62,12 +65,16 @@ export function middleOf(socket: NodeSocket): Middle {
   let ownsSocket = false;
   let destroyed = false;
   let flushing: PromiseWithResolvers<void> | undefined;
-  /** Passes the end of a write on. */
-  const after = (done: (error?: unknown) => void) => (error?: unknown) => {
-    done(error);
-    if (error || stream.writableLength > 0) return;
-    flushing?.resolve();
-    flushing = undefined;
+  const isBun = "Bun" in globalThis;
+  /** What is called at the end of a write. */
+  const after = (done: (error?: unknown) => void) => {
+    if (!isBun) return done;
+    return (error?: unknown) => {
+      done(error);
+      if (error || stream.writableLength > 0) return;
+      flushing?.resolve();
+      flushing = undefined;
+    };
   };
   const stream = new Duplex({
     allowHalfOpen: true,
@@ -139,7 +146,7 @@ export function middleOf(socket: NodeSocket): Middle {
       if (destroyed) socket.destroy();
     },
     flushed() {
-      if (stream.writableLength === 0) return undefined;
+      if (!isBun || stream.writableLength === 0) return undefined;
       flushing ??= Promise.withResolvers();
       return flushing.promise;
     },
