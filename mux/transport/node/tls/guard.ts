@@ -6,23 +6,18 @@ import type {
   Accepted,
   HandshakeLimit,
   TlsListenOptions,
+  TlsRenewal,
 } from "../../types.ts";
-import { requiredModule } from "../builtin.ts";
 import { type NodeSocket, remoteAddrOf } from "../sockets.ts";
-import { certificateOf } from "./certificate.ts";
 import {
   endedEarly,
   infoOf,
-  MIN_VERSION,
-  optionError,
-  type TlsModule,
-  type TlsServer,
   type TlsSocket,
   transportOf,
 } from "./connection.ts";
 import { type Middle, middleOf } from "./middle.ts";
 import { alertOf, refusalText, serverErrorOf } from "./tls_errors.ts";
-import { credentialsOf, pinsOf } from "./tls_options.ts";
+import { ServerTerms } from "./server_terms.ts";
 
 /** Milliseconds that a client has to read why it is refused. */
 const REFUSAL_TIME = 1_000;
@@ -35,63 +30,31 @@ export interface SecuredConnections {
 
 /** Makes the handshakes of a listener. */
 export class Guard {
-  readonly #options: TlsListenOptions;
-  readonly #clientCert: "none" | "optional" | "required";
-  readonly #pins: readonly string[] | undefined;
-  readonly #serverOptions: object;
+  readonly #protocol: string;
   readonly #handshake: HandshakeLimit;
-  /** Servers of Node without a handshake: their events do not tell of which. */
-  readonly #idle: TlsServer[] = [];
+  readonly #renewal: TlsRenewal | undefined;
+  /** What handshakes that begin now are made by. */
+  #terms: ServerTerms;
+  /** Whether the last renewal has failed, which was reported. */
+  #hasFailed = false;
   readonly #handshakes = new Handshakes();
 
   /**
    * Checks the options.
    *
+   * @param renewal where the options of later connections come from, if they change
    * @throws {TypeError} if one of them is missing or not valid
    */
   constructor(
     protocol: string,
     options: TlsListenOptions | undefined,
     handshake: HandshakeLimit,
+    renewal?: TlsRenewal,
   ) {
-    if (options?.cert === undefined || options.key === undefined) {
-      throw new TypeError('the options "tls.cert" and "tls.key" are missing');
-    }
-    const { clientCert = "none", minVersion = MIN_VERSION } = options;
-    if (!["none", "optional", "required"].includes(clientCert)) {
-      throw new TypeError(
-        `Cannot use option "tls.clientCert": "${clientCert}" is not "none", "optional" or "required"`,
-      );
-    }
-    const trusted = [options.ca ?? [], options.pin ?? []].flat(2);
-    if (clientCert !== "none" && trusted.length === 0) {
-      // The runtime would trust every certificate of a public CA.
-      throw new TypeError(
-        'Cannot use option "tls.clientCert" without "tls.ca" or "tls.pin": no client would be trusted',
-      );
-    }
-    if (options.clientCert === undefined && trusted.length > 0) {
-      // A server that names trusted clients is not meant to accept all.
-      throw new TypeError(
-        'Cannot use option "tls.ca" or "tls.pin" without "tls.clientCert": no client would be asked for a certificate',
-      );
-    }
-    this.#options = options;
-    this.#clientCert = clientCert;
-    this.#pins = pinsOf(options.pin);
+    this.#protocol = protocol;
+    this.#terms = new ServerTerms(protocol, options);
     this.#handshake = handshake;
-    this.#serverOptions = {
-      ...credentialsOf(options),
-      ALPNProtocols: [protocol],
-      minVersion,
-      allowHalfOpen: true,
-      requestCert: clientCert !== "none",
-      // See Guard.#problemOf().
-      rejectUnauthorized: false,
-      handshakeTimeout: 2 ** 31 - 1,
-    };
-    // The first one finds out whether the options are valid.
-    this.#idle.push(this.#newServer());
+    this.#renewal = renewal;
   }
 
   /** Makes a handshake, and passes the connection on. */
@@ -115,9 +78,11 @@ export class Guard {
       onTimeout(remoteAddr);
     });
     const middle = middleOf(socket);
+    this.#renew();
+    const terms = this.#terms;
     try {
-      const client = await this.#secure(socket, middle);
-      const problem = this.#problemOf(client);
+      const client = await secured(socket, middle, terms);
+      const problem = terms.problemOf(client);
       if (problem === undefined) {
         const info = infoOf(client);
         const transport = transportOf(client, socket, middle, false);
@@ -154,57 +119,50 @@ export class Guard {
     this.#handshakes.giveUpAll();
   }
 
-  #newServer(): TlsServer {
-    const { createServer } = requiredModule<TlsModule>("node:tls");
+  /** Takes the options of the program over, if they have changed and are valid. */
+  #renew(): void {
+    const renewal = this.#renewal;
+    if (renewal === undefined) return;
     try {
-      return createServer(this.#serverOptions);
+      const options = renewal.current();
+      if (options !== this.#terms.options) {
+        this.#terms = new ServerTerms(this.#protocol, options);
+      }
+      this.#hasFailed = false;
     } catch (error) {
-      throw optionError(error);
+      if (!this.#hasFailed) renewal.onFailure(error);
+      this.#hasFailed = true;
     }
   }
+}
 
-  async #secure(socket: NodeSocket, middle: Middle): Promise<TlsSocket> {
-    const server = this.#idle.pop() ?? this.#newServer();
-    const ready = Promise.withResolvers<TlsSocket>();
-    server.on("secureConnection", ready.resolve);
-    server.on("tlsClientError", (error: unknown, client?: NodeSocket) => {
-      client?.on("error", () => {});
-      ready.reject(serverErrorOf(error, middle.sent));
-    });
-    const onClose = () =>
-      void nextPass().then(() => ready.reject(endedEarly(middle)));
-    socket.on("close", onClose);
-    middle.stream.on("close", onClose);
-    // A client that ends first, such as a check of a port, makes no handshake.
-    middle.stream.on("end", onClose);
-    server.emit("connection", middle.stream);
-    const client = await ready.promise;
-    middle.runs(client);
-    client.on("error", () => {});
-    server.removeAllListeners("secureConnection");
-    server.removeAllListeners("tlsClientError");
-    this.#idle.push(server);
-    return client;
-  }
-
-  /** What is wrong with a client; undefined if nothing is. */
-  #problemOf(client: TlsSocket): TlsError | undefined {
-    if (this.#clientCert === "none") return undefined;
-    const certificate = certificateOf(client.getPeerCertificate());
-    if (certificate === undefined) {
-      return this.#clientCert === "optional" ? undefined : new TlsError(
-        "no-client-certificate",
-        "the client has no certificate",
-      );
-    }
-    const { fingerprint, subject } = certificate;
-    if (this.#pins?.includes(fingerprint)) return undefined;
-    if (this.#options.ca !== undefined && client.authorized) return undefined;
-    return new TlsError(
-      "wrong-client-certificate",
-      `the client certificate is not trusted: "${subject}" with the fingerprint "${fingerprint}"`,
-    );
-  }
+/** Makes the handshake of a server. */
+async function secured(
+  socket: NodeSocket,
+  middle: Middle,
+  terms: ServerTerms,
+): Promise<TlsSocket> {
+  const server = terms.takeServer();
+  const ready = Promise.withResolvers<TlsSocket>();
+  server.on("secureConnection", ready.resolve);
+  server.on("tlsClientError", (error: unknown, client?: NodeSocket) => {
+    client?.on("error", () => {});
+    ready.reject(serverErrorOf(error, middle.sent));
+  });
+  const onClose = () =>
+    void nextPass().then(() => ready.reject(endedEarly(middle)));
+  socket.on("close", onClose);
+  middle.stream.on("close", onClose);
+  // A client that ends first, such as a check of a port, makes no handshake.
+  middle.stream.on("end", onClose);
+  server.emit("connection", middle.stream);
+  const client = await ready.promise;
+  middle.runs(client);
+  client.on("error", () => {});
+  server.removeAllListeners("secureConnection");
+  server.removeAllListeners("tlsClientError");
+  terms.giveBack(server);
+  return client;
 }
 
 /**

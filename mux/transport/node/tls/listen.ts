@@ -2,6 +2,7 @@ import "../../../internal.ts"; // Keeps bundles in few chunks.
 import type {
   HandshakeLimit,
   TlsListenOptions,
+  TlsRenewal,
   TransportListener,
 } from "../../types.ts";
 import { requiredModule } from "../builtin.ts";
@@ -24,6 +25,7 @@ const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
  * @param protocol what ALPN offers
  * @param options the certificate, and which clients are welcome
  * @param handshake limits the time of a handshake
+ * @param renewal where the options of later connections come from, if they change
  * @throws {TypeError} if an option is missing or not valid
  */
 export async function listenTls(
@@ -32,6 +34,7 @@ export async function listenTls(
   protocol: string,
   options: TlsListenOptions | undefined,
   handshake: HandshakeLimit = HANDSHAKE,
+  renewal?: TlsRenewal,
 ): Promise<TransportListener> {
   const net = requiredModule<{
     createServer(
@@ -39,7 +42,7 @@ export async function listenTls(
       listener: (socket: NodeSocket) => void,
     ): NodeServer;
   }>("node:net");
-  const guard = new Guard(protocol, options, handshake);
+  const guard = new Guard(protocol, options, handshake, renewal);
   const accepting = new NodeListener();
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
     void guard.shake(socket, accepting);

@@ -10,8 +10,8 @@ export const tls: Scheme = {
   async connect(rest, signal, { tls } = {}) {
     return await connectTls(remotePlace("tls", rest), tls, signal);
   },
-  listen(rest, { tls, reusePort } = {}, handshake) {
+  listen(rest, { tls, reusePort, tlsRenewal } = {}, handshake) {
     const place = { ...tcpPlace("tls", rest), reusePort };
-    return listenTls(place, "tls", PROTOCOL, tls, handshake);
+    return listenTls(place, "tls", PROTOCOL, tls, handshake, tlsRenewal);
   },
 };
