@@ -12,7 +12,7 @@ import { RpcError } from "../rpc/internal.ts";
  * | `bad-address` | the address does not have the form of its scheme |
  * | `unknown-scheme` | the address has a scheme that is not supported |
  * | `dial-failed` | no connection could be made; `cause` is the reason |
- * | `listen-failed` | the address cannot be listened on, or a `peer:` listener has lost its name and goes on trying; `cause` is the reason |
+ * | `listen-failed` | the address cannot be listened on, a `peer:` listener has lost its name and goes on trying, or a listener cannot renew its TLS; `cause` is the reason |
  * | `limit-exceeded` | a listener has `maxSessions` sessions and refused a connection |
  * | `out-of-resources` | a listener has no file descriptor or system memory left for a connection; `cause` is the reason |
  * | `timeout` | no connection was made within the `timeout` of `dial()`, or a connection was not ready within the `handshakeTimeout` of a listener |

@@ -19,6 +19,7 @@ import {
   type Scheme,
   type SchemeListenOptions,
   type SchemeListenTerms,
+  type TlsListenOptions,
   type Transport,
   type TransportListener,
 } from "../../mux/internal.ts";
@@ -62,7 +63,8 @@ export function listenForPeers<C extends Carried, Context>(
   return start(
     address,
     options,
-    (source, limits, options) => peerListener(source, options, limits),
+    (source, limits, options, tls) =>
+      peerListener(source, options, limits, () => tls()?.cert),
   );
 }
 
@@ -94,6 +96,7 @@ async function start<T, Options extends StartOptions>(
     source: TransportListener,
     limits: ResolvedSharedLimits,
     options: Options,
+    tls: () => TlsListenOptions | undefined,
   ) => T,
 ): Promise<T> {
   const limits = resolveSharedLimits(given);
@@ -117,12 +120,41 @@ async function start<T, Options extends StartOptions>(
     const { session } = limits;
     const onUnreachable = (error: unknown) =>
       report(addressError("listen", address, error, false));
-    const terms = { ...options, session, onUnreachable };
+    const tls = tlsTerms(options.tls, address, report);
+    const terms = { ...options, ...tls, session, onUnreachable };
     const source = await listenAt(scheme, rest, terms, handshake);
-    return make(observedSource(resuming(source), options), limits, options);
+    const observed = observedSource(resuming(source), options);
+    return make(observed, limits, options, () => tls.tls);
   } catch (error) {
     throw addressError("listen", address, error);
   }
+}
+
+/**
+ * The options of TLS, and where later ones come from. What it returns as `tls` are
+ * always the latest.
+ */
+function tlsTerms(
+  tls: SchemeListenOptions["tls"],
+  address: string,
+  report: (error: unknown) => void,
+): Pick<SchemeListenTerms, "tls" | "tlsRenewal"> {
+  if (typeof tls !== "function") return { tls };
+  let latest = tls();
+  return {
+    get tls() {
+      return latest;
+    },
+    tlsRenewal: {
+      current: () => latest = tls(),
+      onFailure(cause) {
+        const why = cause instanceof Error ? cause.message : String(cause);
+        const message = `option "tls" stays as it was: ${why}`;
+        const error = new Error(message, { cause });
+        report(addressError("listen", address, error, false));
+      },
+    },
+  };
 }
 
 /** Listens, even if a listener that no longer exists has left a socket file. */
