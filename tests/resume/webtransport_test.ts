@@ -45,7 +45,7 @@ test("resume: over wt:, and from there to tcp: and back, random sessions carry w
     let cutsLeft = faults.int(2, 6);
     /** What passes before the next cut. */
     let untilCut = Infinity;
-    const onState = ({ name }: ResumeState) => {
+    const planCut = ({ name }: ResumeState) => {
       // A connection that is being made is not cut: Deno leaves streams open then.
       const isCut = name === "connected" && cutsLeft > 0;
       untilCut = isCut ? faults.int(1, 30) : Infinity;
@@ -62,11 +62,17 @@ test("resume: over wt:, and from there to tcp: and back, random sessions carry w
       const outcome = await runDialed(
         random.seed,
         wt,
-        () =>
+        (onStateChange) =>
           dialSession(addresses[0], {
             tls: { pin: fingerprint },
             session,
-            resume: { addresses: () => faults.pick([...addresses]), onState },
+            resume: {
+              addresses: () => faults.pick([...addresses]),
+              onState(state) {
+                planCut(state);
+                onStateChange(state);
+              },
+            },
           }),
       );
       assertEquals(outcome, expected);
