@@ -7,10 +7,9 @@ import { toHex } from "../../hex.ts";
 import { qmux } from "../../mux/session.ts";
 import type { SessionOptions } from "../../mux/options.ts";
 import type { Channel, Session } from "../../mux/types.ts";
-import type { ResumeState } from "../../mux/resume/types.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { Random } from "../support/random.ts";
-import { until, within } from "../support/within.ts";
+import { within } from "../support/within.ts";
 import { CUTS, Line } from "./line.ts";
 import { MemoryNetwork } from "./memory_network.ts";
 
@@ -84,25 +83,20 @@ export function sizeOf(seed: number): number {
 /**
  * Runs the same session between what `dial` dials and what `listener` accepts.
  *
- * The session is closed while it has a connection. If it were closed while one is
- * being made, nothing would wait for the end of that attempt, which takes Deno up to
- * ten seconds over QUIC: the test would leave its sockets open.
- *
- * @param dial dials with the hook, which is for the option `resume.onState`
+ * @param settled resolves when the session can be closed; its last bytes have arrived
  */
 export async function runDialed(
   seed: number,
   listener: AsyncIterable<Session>,
-  dial: (onState: (state: ResumeState) => void) => Promise<Session>,
+  dial: () => Promise<Session>,
+  settled?: () => Promise<void>,
 ): Promise<Outcome> {
   const accepting = listener[Symbol.asyncIterator]();
-  let isConnected = false;
   const connect = async () => {
     const accepted = accepting.next();
-    const dialer = await dial(({ name }) => isConnected = name === "connected");
+    const dialer = await dial();
     return [dialer, (await accepted).value!] as const;
   };
-  const settled = () => until(() => isConnected, "the next connection");
   try {
     return await within(
       connect().then((ends) => run(planOf(new Random(seed)), ends, settled)),
@@ -169,7 +163,7 @@ async function acceptOthers(network: MemoryNetwork): Promise<void> {
 async function run(
   plan: readonly Plan[],
   [dialer, listener]: readonly [Session, Session],
-  settled: () => Promise<void> = () => Promise.resolve(),
+  settled?: () => Promise<void>,
 ): Promise<Outcome> {
   try {
     const outcome = await Promise.all([
@@ -177,7 +171,7 @@ async function run(
       serve(plan, "dialer", dialer),
       serve(plan, "listener", listener),
     ]);
-    await settled();
+    await settled?.();
     return outcome.flat();
   } finally {
     await Promise.all([dialer.close(), listener.close()]);

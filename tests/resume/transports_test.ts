@@ -95,11 +95,11 @@ test("resume: over tcp:, tls: and wss:, and from one to another, random sessions
       const outcome = await runDialed(
         random.seed,
         listener,
-        (onState) =>
+        () =>
           dialSession(addresses[begun]!, {
             tls: { ca: authority.cert },
             session: { keepAlive },
-            resume: { addresses: () => faults.pick(addresses), onState },
+            resume: { addresses: () => faults.pick(addresses) },
           }),
       );
       assertEquals(outcome, expected);
