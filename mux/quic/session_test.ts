@@ -29,7 +29,6 @@ import {
 import { within } from "../../tests/support/within.ts";
 import { TlsError } from "../errors.ts";
 import type { SessionOptions } from "../options.ts";
-import { transportOptions } from "./endpoint.ts";
 import { type QuicError, quicSession } from "./quic.ts";
 import { FRAMED_PROTOCOL, PLAIN_PROTOCOL } from "./protocol.ts";
 import type { QuicConnLike, QuicStreamLike } from "./types.ts";
@@ -403,18 +402,6 @@ test("quic: one endpoint listens and dials", async (t) => {
   t.watch(await dial(here.addr, { tls: ca }));
   await out.call("nothing").catch(() => {});
   assertEquals(accepted, [here.addr]);
-});
-
-test("quic: keepAlive says when a silent connection sends a packet, and when it is lost", () => {
-  const times = (keepAlive: SessionOptions["keepAlive"]) => {
-    const { keepAliveInterval, maxIdleTimeout } = transportOptions({
-      keepAlive,
-    });
-    return [keepAliveInterval, maxIdleTimeout];
-  };
-  assertEquals(times({ interval: 500, timeout: 2_000 }), [500, 2_500]);
-  // None is sent, and none is missed.
-  assertEquals(times(false), [undefined, 0]);
 });
 
 /** Two sessions of a listener and a dialer, with a relay between them. */
