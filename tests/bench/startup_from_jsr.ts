@@ -1,4 +1,6 @@
-import { ownPackage, serveRegistry } from "../jsr/registry.ts";
+import { packageIn, serveRegistry } from "../jsr/registry.ts";
+import { makeJsrPackage } from "../package/make_jsr_package.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 
 /** A program that imports the package from a registry, all of which is cached. */
 export interface Installed extends AsyncDisposable {
@@ -17,7 +19,9 @@ export interface Installed extends AsyncDisposable {
  * @param program a file that imports `@qtalk/qtalk`
  */
 export async function installFromJsr(program: string): Promise<Installed> {
-  const own = ownPackage();
+  await using made = await temporaryFolder();
+  await makeJsrPackage(made.path);
+  const own = packageIn(made.path);
   const registry = await serveRegistry([own]);
   const folder = await Deno.makeTempDir({ prefix: "qtalk_startup_" });
   const file = `${folder}/program.ts`;

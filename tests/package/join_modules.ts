@@ -16,6 +16,14 @@ const LEAST = 20_000;
 /** The module that each program loads. */
 const CORE = "mod.js";
 
+/** How modules are joined. */
+export interface JoinOptions {
+  /** What an entry begins with. Default: nothing */
+  banner?: (entry: string) => string;
+  /** What other packages are called in what is written. Default: as in the modules */
+  names?: Record<string, string>;
+}
+
 /**
  * Writes the entries of a package, and what they have in common, as few files.
  *
@@ -25,13 +33,12 @@ const CORE = "mod.js";
  * @param from the folder with the modules
  * @param entries the paths of the modules that are loaded by their names
  * @param to the folder in which the files are written
- * @param banner what an entry begins with. Default: nothing
  */
 export async function joinModules(
   from: string,
   entries: readonly string[],
   to: string,
-  banner: (entry: string) => string = () => "",
+  { banner = () => "", names = {} }: JoinOptions = {},
 ): Promise<void> {
   const bundle = await rollup({
     input: Object.fromEntries(
@@ -40,13 +47,14 @@ export async function joinModules(
     // Other packages and what runtimes have.
     external: (id) => !/^[./]/.test(id),
     plugins: [JSON_MODULES],
-    onwarn(warning) {
-      throw new Error(`Cannot join modules: ${warning.message}`);
+    onLog(level, { message }) {
+      if (level === "warn") throw new Error(`Cannot join modules: ${message}`);
     },
   });
   const core = new Set<string>();
   await bundle.write({
     dir: to,
+    paths: names,
     format: "es",
     chunkFileNames: "[name].js",
     experimentalMinChunkSize: LEAST,
