@@ -127,7 +127,7 @@ export class QuicSession implements RawSession, StreamHost {
     this.#closed.promise.catch(() => {});
     this.#notice = new ClosingNotice(conn);
     const share = (options.memoryPool as SharedPool | undefined)?.join();
-    this.#turns = share?.turns ?? new TurnBudget();
+    this.#turns = share?.pool.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     this.#streams = new StreamTable((id, windowSize, maxPacketSize) => {
       const stream = this.#addStream(this.#createStream(), id);
