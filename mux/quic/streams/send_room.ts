@@ -1,10 +1,11 @@
 import { Queue } from "../../../queue.ts";
 
 /**
- * Bytes of DATA from which on the streams of a session wait for each other. A hundred
- * streams can have a write under way, each of {@linkcode STREAM_WRITE}.
+ * Bytes of DATA from which on the streams of a session wait for each other. Sixty
+ * streams can have a write under way, each of {@linkcode STREAM_WRITE}; the buffers
+ * take up to twice as much.
  */
-const SEND_ROOM = 8 * 1024 * 1024;
+const SEND_ROOM = 4 * 1024 * 1024;
 
 /** A write of a stream takes no further DATA from this many bytes on: one frame. */
 export const STREAM_WRITE = 64 * 1024;

@@ -15,7 +15,7 @@ import type { QuicConnLike, QuicStreamLike } from "../types.ts";
 /** Streams of a peer, and bytes of each direction. */
 const STREAMS = 200, SIZE = 200_000;
 /** What may be queued together: the room, and one frame more with its header. */
-const MOST = 8 * 1024 * 1024 + 66_560 + 9;
+const MOST = 4 * 1024 * 1024 + 66_560 + 9;
 
 /** A connection whose peer opens channels and reads nothing until it is told to. */
 function unreadConnection() {
