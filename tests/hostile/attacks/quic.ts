@@ -6,7 +6,6 @@
 import { webTransport } from "../../../mux/transport/webtransport/scheme.ts";
 import type { Transport } from "../../../mux/types.ts";
 import {
-  close,
   concat,
   data,
   GO_PACKET,
@@ -26,8 +25,6 @@ const wt = { setup: { transport: "wt" }, memory: SMALL } as const;
 
 /** What begins a channel, on a stream of its own. */
 const OPEN = open(0, GO_WINDOW, GO_PACKET);
-/** What ends it. */
-const CLOSE = close(0);
 
 /** A datagram of random bytes. */
 function noise(size: number): Uint8Array {
@@ -176,22 +173,6 @@ export const attacks: readonly Attack[] = [
       }
       await aborted(it.signal);
       it.check("they arrive", oneWay.passed >= 500, oneWay.passed);
-    },
-  },
-  {
-    ...quic,
-    name: "quic-open-close-flood",
-    about: "streams with OPEN and CLOSE, again and again, the answers read",
-    outcome: "may end",
-    run: async (it) => {
-      const line = await it.quic();
-      const times = await keepOn(it, 32, async () => {
-        const stream = await line.stream(OPEN);
-        await stream.answered();
-        await stream.write(CLOSE);
-        await Promise.all([stream.end(), stream.drop()]);
-      });
-      it.check("there are many", times > 500, `${times} times`);
     },
   },
   {
