@@ -440,7 +440,8 @@ test("quic: with keepAlive, an idle session sends packets", async (t) => {
   await within(many.promise, "packets of keepAlive");
   const channel = far[Symbol.asyncIterator]().next();
   await near.open();
-  await within(channel, "a channel");
+  const { done } = await within(channel, "a channel");
+  assertEquals(done, false);
   await t.closeChannels();
 });
 
