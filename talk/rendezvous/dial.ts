@@ -11,7 +11,7 @@ import {
   ownSocket,
   socketFor,
 } from "./connection/direct.ts";
-import { meetingError, RendezvousError } from "./errors.ts";
+import { meetingError, RendezvousError, throwOfRendezvous } from "./errors.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
 import {
   beginMoving,
@@ -83,7 +83,7 @@ export async function dialPeer(
       signal,
       timeout: Infinity,
       onError() {},
-    });
+    }).catch(throwOfRendezvous);
     const meeting: Meeting = {
       name: address.name,
       fingerprint,
