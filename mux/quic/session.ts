@@ -1,4 +1,5 @@
 import { checkMethods } from "../../check_option.ts";
+import { printableText } from "../../printable_text.ts";
 import { connectionLost, MuxError, sessionClosed } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
 import type { SharedPool } from "../flow/memory_pool.ts";
@@ -423,7 +424,8 @@ export class QuicSession implements RawSession, StreamHost {
 
 /** The error of a session whose connection was closed; undefined if it is none. */
 function failureOf(info: QuicCloseInfoLike): MuxError | undefined {
-  const { closeCode, reason } = info;
+  const { closeCode } = info;
+  const reason = printableText(info.reason);
   // quic-go closes with 0, unless the program gives a code.
   if (closeCode === CLOSE_CODE || closeCode === 0) return undefined;
   return connectionLost(

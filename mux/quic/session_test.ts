@@ -261,13 +261,13 @@ test("quicSession(): the code of qtalk-go's close is a clean end", async (t) => 
 
 test("quicSession(): another code is none, and the error has its reason", async (t) => {
   const { session, peer } = await scripted(t, PLAIN_PROTOCOL);
-  peer.close({ closeCode: 7, reason: "out of paper" });
+  peer.close({ closeCode: 7, reason: "out of\x1b[2J paper" });
   const error = await failureOf(session.closed);
   assertEquals(
     [error.code, error.message],
     [
       "connection-lost",
-      "Connection is lost: the peer closed it with code 7: out of paper",
+      "Connection is lost: the peer closed it with code 7: out of\\u001b[2J paper",
     ],
   );
 });

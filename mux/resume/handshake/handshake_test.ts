@@ -225,7 +225,7 @@ test("handshake: the error for a listener that ends without an answer names the 
   await assertRejects(
     () => dialed,
     HandshakeError,
-    'it may not resume sessions (option "resume")',
+    'its listener may lack the option "resume"',
   );
 });
 
