@@ -185,7 +185,7 @@ export class QmuxSession implements RawSession {
     const adopting = "writeOwned" in this.#transport
       ? this.#transport as AdoptingTransport
       : undefined;
-    const share = (options.memoryPool as SharedPool | undefined)?.join();
+    const share = (options.memoryPool as SharedPool | undefined)?.admit();
     this.#queue = new FrameQueue({
       write: (bytes, dataCost) => {
         this.channels.tick();

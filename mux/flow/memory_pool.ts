@@ -84,8 +84,11 @@ export function memoryPool(options: MemoryPoolOptions = {}): MemoryPool {
 
 /** A pool, as sessions see it that were given one. */
 export interface SharedPool extends MemoryPool {
-  /** Makes the part of a new session. */
-  join(): PoolShare;
+  /**
+   * Makes the part of a new session. The check of options knows a pool by this
+   * method, which arrays do not have, as they have `join`.
+   */
+  admit(): PoolShare;
 }
 
 /** What one session holds of a pool. */
@@ -146,7 +149,7 @@ class SessionPool implements SharedPool {
     return { sessions: this.#sessions, held: this.#held };
   }
 
-  join(): PoolShare {
+  admit(): PoolShare {
     this.#sessions++;
     const member: Member = { held: 0 };
     const share = new PoolShare(this, member);
@@ -236,7 +239,7 @@ export class PoolShare {
   readonly #member: Member;
   #state: "open" | "closed" | "left" = "open";
 
-  /** Made by {@linkcode SharedPool.join}. */
+  /** Made by {@linkcode SharedPool.admit}. */
   constructor(pool: SessionPool, member: Member) {
     this.pool = pool;
     this.#member = member;

@@ -129,7 +129,7 @@ export class QuicSession implements RawSession, StreamHost {
     this.refusesPings = keepAliveOf(options.keepAlive, true) === "refused";
     this.#closed.promise.catch(() => {});
     this.#notice = new ClosingNotice(conn);
-    const share = (options.memoryPool as SharedPool | undefined)?.join();
+    const share = (options.memoryPool as SharedPool | undefined)?.admit();
     this.#turns = share?.pool.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     this.#streams = new StreamTable((id, windowSize, maxPacketSize) => {
