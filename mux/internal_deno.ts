@@ -39,8 +39,9 @@ export {
   fingerprintOf,
   type NodeCertificate,
 } from "./transport/node/tls/certificate.ts";
+export { tlsOver } from "./transport/node/tls/client.ts";
+export { Guard } from "./transport/node/tls/guard.ts";
 export { socketOver } from "./transport/node/tls/stream_socket.ts";
-export { Guard, tlsOver } from "./transport/node/tls/tls.ts";
 export { pinsOf, readPem } from "./transport/node/tls/tls_options.ts";
 export { stdioTransport } from "./transport/deno/stdio.ts";
 export {

@@ -2,7 +2,7 @@ import { callHook } from "../call_hook.ts";
 import { CodecError } from "../codec/internal.ts";
 import { MuxError } from "../mux/internal.ts";
 import { printableText } from "../printable_text.ts";
-import { errorText, RpcError } from "../rpc/internal.ts";
+import { RpcError } from "../rpc/internal.ts";
 
 /**
  * Why dialing or listening failed, or a listener refused a connection.
@@ -12,7 +12,7 @@ import { errorText, RpcError } from "../rpc/internal.ts";
  * | `bad-address` | the address does not have the form of its scheme |
  * | `unknown-scheme` | the address has a scheme that is not supported |
  * | `dial-failed` | no connection could be made; `cause` is the reason |
- * | `listen-failed` | the address cannot be listened on, or a `peer:` listener has lost its name and goes on trying; `cause` is the reason |
+ * | `listen-failed` | the address cannot be listened on, a `peer:` listener has lost its name and goes on trying, or a listener cannot renew its TLS; `cause` is the reason |
  * | `limit-exceeded` | a listener has `maxSessions` sessions and refused a connection |
  * | `out-of-resources` | a listener has no file descriptor or system memory left for a connection; `cause` is the reason |
  * | `timeout` | no connection was made within the `timeout` of `dial()`, or a connection was not ready within the `handshakeTimeout` of a listener |
@@ -157,7 +157,7 @@ function indented(text: string): string {
 /** An error with its stack and its causes. */
 function described(error: unknown, depth: number): string {
   try {
-    if (!(error instanceof Error)) return errorText(error);
+    if (!(error instanceof Error)) return plainText(error);
     const title = `${error.name}: ${error.message}`;
     const { stack = "", cause } = error;
     // Some engines leave the title out of the stack.
@@ -178,4 +178,11 @@ function described(error: unknown, depth: number): string {
   } catch {
     return "an error whose members throw";
   }
+}
+
+/** What stands for a value that is no error but was thrown. */
+function plainText(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  const { message } = value as { message?: unknown };
+  return typeof message === "string" ? message : JSON.stringify(value);
 }

@@ -22,7 +22,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Scheme>>> = Object.freeze({
       : (await import("./node/stdio.ts")).nodeStdio,
   // Deno has no named pipes of its own, and those of Node.
   pipe: async () => (await import("./node/sockets.ts")).nodePipe,
-  tls: async () => (await import("./node/tls/tls.ts")).tls,
+  tls: async () => (await import("./node/tls/scheme.ts")).tls,
   quic: async () => (await import("../quic/scheme.ts")).quic,
   ws: () => webSocket("ws"),
   wss: () => webSocket("wss"),

@@ -370,9 +370,13 @@ export interface ListenSchemeOptions {
 export interface SchemeListenOptions extends ListenSchemeOptions {
   /**
    * The certificate of the server, which `tls:`, `wss:`, `quic:`, `wt:` and `peer:`
-   * need. Default: none.
+   * need; or a function that returns these options. `tls:` and `wss:` call it for each
+   * connection, and the others once. While it returns the same object, nothing is
+   * checked or read again. If it throws, or what it returns is not valid, the earlier
+   * options stay in use, and `onError` gets a `listen-failed`, once for several such
+   * errors in a row. Sessions that exist go on. Default: none.
    */
-  tls?: TlsListenOptions | undefined;
+  tls?: TlsListenOptions | (() => TlsListenOptions) | undefined;
   /**
    * The UDP socket for `quic:` and `peer:`: a `Deno.QuicEndpoint`, which the program
    * owns and closes. The address for QUIC is then `quic:`, without a host. Default: a
@@ -391,8 +395,20 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
   reusePort?: boolean | undefined;
 }
 
+/** Where a listener gets its options of TLS from when they may change. */
+export interface TlsRenewal {
+  /** The options for the next connection. */
+  readonly current: () => TlsListenOptions;
+  /** Called when they cannot be used. */
+  readonly onFailure: (error: unknown) => void;
+}
+
 /** What a scheme knows when it listens. */
-export interface SchemeListenTerms extends SchemeListenOptions {
+export interface SchemeListenTerms extends Omit<SchemeListenOptions, "tls"> {
+  /** The options of TLS. Default: none. */
+  tls?: TlsListenOptions | undefined;
+  /** Where later ones come from. Default: they stay the same. */
+  tlsRenewal?: TlsRenewal | undefined;
   /** The limits of sessions, of which `quic:` has to know some before. Default: `{}`. */
   session?: SessionOptions | undefined;
   /**

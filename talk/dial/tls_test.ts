@@ -65,13 +65,15 @@ interface Server extends AsyncDisposable {
 
 /** Listens; every call returns its argument. */
 async function serve(
-  options: Partial<TlsListenOptions> = {},
+  options: Partial<TlsListenOptions> | (() => TlsListenOptions) = {},
   address = "tls://127.0.0.1:0",
 ): Promise<Server> {
   const reports = new Reports();
   let info: TlsInfo | undefined;
   const listener = await listen(address, {
-    tls: { cert: server.cert, key: server.key, ...options },
+    tls: typeof options === "function"
+      ? options
+      : { cert: server.cert, key: server.key, ...options },
     onPeer: (_peer, { tls }) => void (info = tls),
     handler: handlerFrom({ echo: (value: unknown) => value }),
     onError: reports.add,
@@ -704,6 +706,119 @@ Deno.test("TLS: the certificate of a server may be for an address of IPv6", asyn
     serverName: "::2",
   });
   assertEquals(error.code, "wrong-name");
+});
+
+// --- Renewal -----------------------------------------------------------------
+
+for (const scheme of ["tls", "wss"]) {
+  Deno.test(`TLS: ${scheme}: a listener whose options are a function shows a renewed certificate to new clients`, async () => {
+    const renewed = await ca.issue("CN=renewed", { names });
+    let tls: TlsListenOptions = server;
+    await using there = await serve(() => tls, `${scheme}://127.0.0.1:0`);
+    const before = { tls: { pin: server.fingerprint } };
+    await using first = await dial(there.addr, before);
+    tls = renewed;
+    await using second = await dial(there.addr, {
+      tls: { pin: renewed.fingerprint },
+    });
+    assertEquals(await second.call("echo", [2]), 2);
+    assertEquals(
+      (await dialError(there.addr, before.tls)).code,
+      "wrong-fingerprint",
+    );
+    assertEquals(await first.call("echo", [1]), 1);
+    assert(there.reports.isEmpty);
+  });
+}
+
+Deno.test("TLS: while a listener gets the same options, their files are not read again", async () => {
+  const directory = await Deno.makeTempDir();
+  const files = { cert: `${directory}/cert.pem`, key: `${directory}/key.pem` };
+  const write = async ({ cert, key }: typeof server) => {
+    await Deno.writeTextFile(files.cert, cert);
+    await Deno.writeTextFile(files.key, key);
+  };
+  await write(server);
+  let tls: TlsListenOptions = files;
+  await using there = await serve(() => tls);
+  const renewed = await ca.issue("CN=renewed", { names });
+  await write(renewed);
+  await using old = await dial(there.addr, {
+    tls: { pin: server.fingerprint },
+  });
+  assertEquals(await old.call("echo", [1]), 1);
+  tls = { ...files };
+  const { fingerprint } = renewed;
+  await using now = await dial(there.addr, { tls: { pin: fingerprint } });
+  assertEquals(await now.call("echo", [2]), 2);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("TLS: options of a listener that are not valid leave the earlier ones in use, and are reported once in a row", async () => {
+  const renewed = await ca.issue("CN=renewed", { names });
+  const broken = { cert: renewed.cert, key: server.key };
+  let tls: () => TlsListenOptions = () => server;
+  await using there = await serve(() => tls());
+  const connect = async ({ fingerprint }: { fingerprint: string }) => {
+    const peer = await dial(there.addr, { tls: { pin: fingerprint } });
+    assertEquals(await peer.call("echo", [1]), 1);
+    await peer.close();
+  };
+  const report = async (text: string) => {
+    const error = await there.reports.next();
+    assert(error instanceof TalkError, `${error}`);
+    assertEquals([error.code, error.permanent], ["listen-failed", false]);
+    assert(error.message.includes(text), error.message);
+    assert(there.reports.isEmpty);
+  };
+  tls = () => broken;
+  await connect(server);
+  await connect(server);
+  await report(
+    'option "tls" stays as it was: option "tls.key" does',
+  );
+  // Another failure is one more in the same row.
+  tls = () => {
+    throw new Error("no certificate today");
+  };
+  await connect(server);
+  assert(there.reports.isEmpty);
+  tls = () => renewed;
+  await connect(renewed);
+  tls = () => {
+    throw new Error("no certificate today");
+  };
+  await connect(renewed);
+  await report("stays as it was: no certificate today");
+});
+
+Deno.test("TLS: the clients that a listener trusts may change, and sessions that exist go on", async () => {
+  const required = { ...server, clientCert: "required" } as const;
+  let tls: TlsListenOptions = { ...required, ca: ca.cert };
+  await using there = await serve(() => tls);
+  const client = { tls: { ca: ca.cert, ...ann } };
+  await using first = await dial(there.addr, client);
+  assertEquals(await first.call("echo", [1]), 1);
+  tls = { ...required, ca: stranger.cert };
+  const second = await dial(there.addr, client);
+  const error = await assertRejects(() => second.closed, MuxError);
+  assertEquals((error.cause as TlsError).code, "wrong-client-certificate");
+  assertEquals(await there.reports.nextCode(), "wrong-client-certificate");
+  assertEquals(await first.call("echo", [1]), 1);
+});
+
+Deno.test("TLS: what a function of listen() throws at first is an error of listen()", async () => {
+  const error = await assertRejects(
+    () =>
+      listen("tls://127.0.0.1:0", {
+        tls() {
+          throw new Error("no certificate");
+        },
+      }),
+    TalkError,
+    "no certificate",
+  );
+  assertEquals(error.code, "listen-failed");
 });
 
 /** Text in PEM. */

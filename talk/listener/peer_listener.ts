@@ -19,15 +19,19 @@ import { type ResolvedSharedLimits, tookTooLong } from "./limits.ts";
 import { ConnectionListener } from "./listener.ts";
 import type { ListenerOptions, PeerListenerOptions } from "./types.ts";
 
-/** Makes a peer of each connection, and asks `onPeer` about it. */
+/**
+ * Makes a peer of each connection, and asks `onPeer` about it.
+ *
+ * @param certificate what the listener shows to its peers, if anything
+ */
 export function peerListener<C extends Carried, Context>(
   source: TransportListener,
   options:
     & PeerOptions<C, NoInfer<Context>>
     & PeerListenerOptions<C, Context>
-    & Pick<ListenerOptions, "accept">
-    & { readonly tls?: { readonly cert: Pem } | undefined },
+    & Pick<ListenerOptions, "accept">,
   limits: ResolvedSharedLimits,
+  certificate: () => Pem | undefined = () => undefined,
 ): ConnectionListener<PeerWith<C, Context>> {
   // One for all peers: it prints at a limited rate.
   const { accept, onPeer, onError = errorPrinter() } = options;
@@ -50,7 +54,7 @@ export function peerListener<C extends Carried, Context>(
         const admitted = peer[admit](
           connection,
           onPeer && (() => onPeer(peer, connection)),
-          options.tls?.cert,
+          certificate(),
         );
         if (typeof admitted === "boolean") return admitted;
         const cancel = timeLimit(handshakeTimeout, () => {

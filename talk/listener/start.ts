@@ -19,12 +19,13 @@ import {
   type Scheme,
   type SchemeListenOptions,
   type SchemeListenTerms,
+  type TlsListenOptions,
   type Transport,
   type TransportListener,
 } from "../../mux/internal.ts";
 import { addressError, loaded, resolveAddress } from "../address.ts";
 import { errorPrinter, reporter } from "../errors.ts";
-import type { ObserverOption } from "../observe/option.ts";
+import { observedSource, type ObserverOption } from "../observe/option.ts";
 import type { PeerOptions, PeerWith } from "../peer.ts";
 import { checkSchemeOptions } from "../scheme_options.ts";
 import {
@@ -34,7 +35,6 @@ import {
   type SharedLimits,
 } from "./limits.ts";
 import { ConnectionListener } from "./listener.ts";
-import { observedSource } from "./observed_source.ts";
 import { peerListener } from "./peer_listener.ts";
 import type {
   AcceptRules,
@@ -63,7 +63,8 @@ export function listenForPeers<C extends Carried, Context>(
   return start(
     address,
     options,
-    (source, limits, options) => peerListener(source, options, limits),
+    (source, limits, options, tls) =>
+      peerListener(source, options, limits, () => tls()?.cert),
   );
 }
 
@@ -95,6 +96,7 @@ async function start<T, Options extends StartOptions>(
     source: TransportListener,
     limits: ResolvedSharedLimits,
     options: Options,
+    tls: () => TlsListenOptions | undefined,
   ) => T,
 ): Promise<T> {
   const limits = resolveSharedLimits(given);
@@ -118,12 +120,41 @@ async function start<T, Options extends StartOptions>(
     const { session } = limits;
     const onUnreachable = (error: unknown) =>
       report(addressError("listen", address, error, false));
-    const terms = { ...options, session, onUnreachable };
+    const tls = tlsTerms(options.tls, address, report);
+    const terms = { ...options, ...tls, session, onUnreachable };
     const source = await listenAt(scheme, rest, terms, handshake);
-    return make(observedSource(resuming(source), options), limits, options);
+    const observed = observedSource(resuming(source), options);
+    return make(observed, limits, options, () => tls.tls);
   } catch (error) {
     throw addressError("listen", address, error);
   }
+}
+
+/**
+ * The options of TLS, and where later ones come from. What it returns as `tls` are
+ * always the latest.
+ */
+function tlsTerms(
+  tls: SchemeListenOptions["tls"],
+  address: string,
+  report: (error: unknown) => void,
+): Pick<SchemeListenTerms, "tls" | "tlsRenewal"> {
+  if (typeof tls !== "function") return { tls };
+  let latest = tls();
+  return {
+    get tls() {
+      return latest;
+    },
+    tlsRenewal: {
+      current: () => latest = tls(),
+      onFailure(cause) {
+        const why = cause instanceof Error ? cause.message : String(cause);
+        const message = `option "tls" stays as it was: ${why}`;
+        const error = new Error(message, { cause });
+        report(addressError("listen", address, error, false));
+      },
+    },
+  };
 }
 
 /** Listens, even if a listener that no longer exists has left a socket file. */

@@ -28,7 +28,8 @@ export interface ListenerOptions {
    * `handshake-failed` when a TLS handshake has failed, with the `TlsError` as its
    * `cause`; or `listen-failed` when a listener at a `peer:` address has lost its
    * name and cannot register it again, or another listener with the same key takes it
-   * (once for several errors of one kind in a row; it goes on trying). Also called
+   * (once for several errors of one kind in a row; it goes on trying), or when the
+   * function in the option `tls` fails. Also called
    * when `listenSession()` closes a session that no loop has taken, see
    * {@linkcode Listener.skipped}. Default: what `accept` throws is printed to standard
    * error, at most 20 errors in ten seconds.

@@ -45,6 +45,8 @@ export interface NodeTransportOptions {
   startKeepAlive?: () => void;
   /** What stops and starts the `data` events. Default: the stream that is read. */
   flow?: Pick<NodeReadable, "pause" | "resume">;
+  /** When the system has what the stream says is written. Default: at once. */
+  flushed?: () => Promise<void> | undefined;
   /** Ends the writing. Default: by `end()`. */
   closeWrite?: () => Promise<void>;
   /** Why the end of reading is none, if it is none. */
@@ -256,13 +258,21 @@ export class NodeTransport implements AbortableTransport, KeptTransport {
       return writing.promise;
     }
     let waited = false;
-    this.#output.write(bytes, (error) => {
+    const onWritten = () => {
       this.#writing = undefined;
-      if (error) return writing.reject(systemError(error));
       // There was no room, and the other end has made some. Of a write that fits,
       // this cannot be said: TLS passes all of them on in a later turn.
       if (waited) this.keepAlive.signs++;
       writing.resolve();
+    };
+    this.#output.write(bytes, (error) => {
+      if (error) {
+        this.#writing = undefined;
+        return writing.reject(systemError(error));
+      }
+      const flushed = this.#options.flushed?.();
+      if (flushed === undefined) onWritten();
+      else void flushed.then(onWritten);
     });
     waited = hasRest && this.#output.writableLength > 0;
     return writing.promise;

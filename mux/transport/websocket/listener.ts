@@ -8,8 +8,7 @@ import type {
   Accepted,
   HandshakeLimit,
   Scheme,
-  SchemeListenOptions,
-  TlsListenOptions,
+  SchemeListenTerms,
   TransportListener,
 } from "../types.ts";
 import { webSocketServer } from "./connection.ts";
@@ -31,14 +30,18 @@ const HANDSHAKE: HandshakeLimit = { timeout: 30_000, onTimeout() {} };
  */
 export async function listenOverSockets(
   url: URL,
-  { origins, hosts, tls, reusePort }: SchemeListenOptions,
+  { origins, hosts, tls, tlsRenewal, reusePort }: SchemeListenTerms,
   handshake?: HandshakeLimit,
 ): Promise<TransportListener> {
   checkHosts(hosts);
   const hostname = unbracketed(url.hostname);
   const place = { hostname, port: Number(url.port || defaultPort(url)) };
   const source = url.protocol === "wss:"
-    ? await listenWithTls({ ...place, reusePort }, tls, handshake)
+    ? await listenWithTls(
+      { ...place, reusePort },
+      { tls, tlsRenewal },
+      handshake,
+    )
     : await (await loadTcp()).listen(hostPort("tcp", place).slice(4), {
       reusePort,
     });
@@ -53,11 +56,18 @@ async function listenWithTls(
     port: number;
     reusePort: boolean | undefined;
   },
-  tls: TlsListenOptions | undefined,
+  { tls, tlsRenewal }: Pick<SchemeListenTerms, "tls" | "tlsRenewal">,
   handshake: HandshakeLimit | undefined,
 ): Promise<TransportListener> {
-  const { listenTls } = await loadTransport(import("../node/tls/tls.ts"));
-  return await listenTls({ host, ...place }, "tcp", HTTP, tls, handshake);
+  const { listenTls } = await loadTransport(import("../node/tls/listen.ts"));
+  return await listenTls(
+    { host, ...place },
+    "tcp",
+    HTTP,
+    tls,
+    handshake,
+    tlsRenewal,
+  );
 }
 
 async function loadTcp(): Promise<Scheme> {

@@ -29,7 +29,7 @@ export async function dialOverSocket(
     return await upgraded(socketTransport(socket), request, signal);
   }
   const { connectTls } = await loadTransport(
-    import("../node/tls/tls.ts"),
+    import("../node/tls/client.ts"),
     signal,
   );
   const inner = await connectTls(place, tls, signal, HTTP);

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { testTransport } from "../../../tests/conformance/transport_suite.ts";
 import { until, watch } from "../../../tests/support/within.ts";
 import { TlsError } from "../../errors.ts";
+import type { Scheme } from "../types.ts";
 import { dialNative, webSocketScheme } from "./scheme.ts";
 
 const ws = webSocketScheme("ws");
@@ -13,10 +14,15 @@ function rest(addr: string): string {
   return addr.slice(addr.indexOf(":") + 1);
 }
 
-async function pair() {
-  const listener = await ws.listen("//127.0.0.1:0/a/path");
+const pem = (name: string) =>
+  new URL(`../../../tests/support/tls/${name}.pem`, import.meta.url);
+
+async function pair(scheme: Scheme = ws) {
+  const listener = await scheme.listen("//127.0.0.1:0/a/path", {
+    tls: { cert: pem("cert"), key: pem("key") },
+  });
   const [client, accepted] = await Promise.all([
-    ws.connect(rest(listener.addr), signal),
+    scheme.connect(rest(listener.addr), signal, { tls: { ca: pem("ca") } }),
     listener.accept(),
   ]);
   return { client, server: accepted!.transport, listener };
@@ -33,6 +39,16 @@ testTransport("webSocketScheme, client", async () => {
 
 testTransport("webSocketScheme, server", async () => {
   const { client, server, listener } = await pair();
+  return { a: server, b: client, close: () => listener.close() };
+}, NO_HALF_CLOSE);
+
+testTransport("webSocketScheme, wss: client", async () => {
+  const { client, server, listener } = await pair(wss);
+  return { a: client, b: server, close: () => listener.close() };
+}, NO_HALF_CLOSE);
+
+testTransport("webSocketScheme, wss: server", async () => {
+  const { client, server, listener } = await pair(wss);
   return { a: server, b: client, close: () => listener.close() };
 }, NO_HALF_CLOSE);
 

@@ -6,7 +6,7 @@ import { within } from "../../../tests/support/within.ts";
 import { MuxError, TlsError } from "../../errors.ts";
 import { hashOf } from "../../quic/certificate_hash.ts";
 import { pinsOf } from "../node/tls/tls_options.ts";
-import type { AbortableTransport, SchemeListenOptions } from "../types.ts";
+import type { AbortableTransport, SchemeListenTerms } from "../types.ts";
 import { webTransport } from "./scheme.ts";
 import { OPENING } from "./transport.ts";
 
@@ -149,7 +149,7 @@ Deno.test("webTransport: options that WebTransport does not have are errors", as
     const [options, text] of [
       [{}, '"tls.cert" and "tls.key" are missing'],
       [{ tls: { ...tls, clientCert: "required" } }, '"tls.clientCert"'],
-    ] as [SchemeListenOptions, string][]
+    ] as [SchemeListenTerms, string][]
   ) {
     await assertRejects(
       async () => await webTransport.listen("//localhost:0/", options),

@@ -4,6 +4,7 @@ import type { NodeSocket } from "../sockets.ts";
 
 /** What is used of a `stream.Duplex`. */
 interface Duplex {
+  readonly writableLength: number;
   on(event: string, listener: (...args: never[]) => void): unknown;
   push(chunk: Uint8Array | null): boolean;
   destroy(error?: Error): unknown;
@@ -32,6 +33,11 @@ export interface Middle {
    * the stream. Before, a server may have to say first why it closes the socket.
    */
   runs(tls: object): void;
+  /**
+   * Resolves when the system has what TLS has written; undefined if it has, or if TLS
+   * itself waits for that. Bun's says that a write is done when it is encrypted.
+   */
+  flushed(): Promise<void> | undefined;
   /** Takes no more bytes from the socket. */
   pause(): void;
   /** Takes bytes from the socket again. */
@@ -58,6 +64,18 @@ export function middleOf(socket: NodeSocket): Middle {
   let sent = 0;
   let ownsSocket = false;
   let destroyed = false;
+  let flushing: PromiseWithResolvers<void> | undefined;
+  const isBun = "Bun" in globalThis;
+  /** What is called at the end of a write. */
+  const after = (done: (error?: unknown) => void) => {
+    if (!isBun) return done;
+    return (error?: unknown) => {
+      done(error);
+      if (error || stream.writableLength > 0) return;
+      flushing?.resolve();
+      flushing = undefined;
+    };
+  };
   const stream = new Duplex({
     allowHalfOpen: true,
     read() {
@@ -65,7 +83,7 @@ export function middleOf(socket: NodeSocket): Middle {
     },
     write(bytes: Uint8Array, _: unknown, done: (error?: unknown) => void) {
       sent += bytes.length;
-      socket.write(bytes, done);
+      socket.write(bytes, after(done));
     },
     // Node's TLS passes a record on in several pieces. Each would be a packet.
     writev(
@@ -76,7 +94,7 @@ export function middleOf(socket: NodeSocket): Middle {
       pieces.forEach(({ chunk }, i) => {
         sent += chunk.length;
         // The last piece fails if another one does.
-        socket.write(chunk, i < pieces.length - 1 ? () => {} : done);
+        socket.write(chunk, i < pieces.length - 1 ? () => {} : after(done));
       });
       socket.uncork();
     },
@@ -126,6 +144,11 @@ export function middleOf(socket: NodeSocket): Middle {
       tls = what;
       ownsSocket = true;
       if (destroyed) socket.destroy();
+    },
+    flushed() {
+      if (!isBun || stream.writableLength === 0) return undefined;
+      flushing ??= Promise.withResolvers();
+      return flushing.promise;
     },
     pause() {
       isPaused = true;

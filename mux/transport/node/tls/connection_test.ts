@@ -1,11 +1,16 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  testTransport,
+  type TransportPair,
+} from "../../../../tests/conformance/transport_suite.ts";
 import { within } from "../../../../tests/support/within.ts";
 import { TlsError } from "../../../errors.ts";
 import type { RawChannel } from "../../../raw.ts";
 import { QmuxSession } from "../../../session.ts";
 import type { Channel, Transport } from "../../../types.ts";
 import { connectSocket } from "../sockets.ts";
-import { listenTls, tlsOver } from "./tls.ts";
+import { tlsOver } from "./client.ts";
+import { listenTls } from "./listen.ts";
 
 const [cert, key, ca] = await Promise.all(
   ["cert", "key", "ca"].map((name) =>
@@ -53,6 +58,17 @@ async function connectPair() {
     },
   };
 }
+
+async function transports(
+  a: "client" | "server",
+  b: "client" | "server",
+): Promise<TransportPair> {
+  const { [a]: one, [b]: other, close } = await connectPair();
+  return { a: one, b: other, close };
+}
+
+testTransport("tls, client", () => transports("client", "server"));
+testTransport("tls, server", () => transports("server", "client"));
 
 for (const [sender, reader] of [["client", "server"], ["server", "client"]]) {
   Deno.test(`tls: a ${reader} that reads late gets all bytes and the end`, async () => {
