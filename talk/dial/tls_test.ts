@@ -775,7 +775,7 @@ Deno.test("TLS: options of a listener that are not valid leave the earlier ones 
   await connect(server);
   await connect(server);
   await report(
-    'option "tls" stays as it was: option "tls.key" does',
+    'TLS stays as it was: option "tls.key" does',
   );
   // Another failure is one more in the same row.
   tls = () => {

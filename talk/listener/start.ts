@@ -150,7 +150,7 @@ function tlsTerms(
       current: () => latest = tls(),
       onFailure(cause) {
         const why = cause instanceof Error ? cause.message : String(cause);
-        const message = `option "tls" stays as it was: ${why}`;
+        const message = `TLS stays as it was: ${why}`;
         const error = new Error(message, { cause });
         report(addressError("listen", address, error, false));
       },
