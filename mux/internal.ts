@@ -4,7 +4,6 @@
  * @module
  */
 import "../printable_text.ts"; // Keeps bundles in few chunks.
-export { isRawChannel, pipe, splice } from "./channel/channel_streams.ts";
 export {
   CommandExitError,
   type CommandStatus,

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  checkMethods,
   checkObject,
   checkOption,
   type OptionRange,
@@ -12,7 +13,7 @@ import {
 } from "../check_option.ts";
 import { MAX_DELAY } from "../time_limit.ts";
 import { MAX_UINT32 } from "../uint32.ts";
-import { checkPool, type MemoryPool } from "./flow/memory_pool.ts";
+import type { MemoryPool } from "./flow/memory_pool.ts";
 
 /** The smallest and the largest maximum packet size of qmux, in bytes. */
 export const PACKET_LIMITS = { min: 9, max: 2 ** 31 } as const;
@@ -182,7 +183,11 @@ export function resolveOptions(
 ): ResolvedSessionOptions {
   checkObject("options of session", options);
   checkKeepAlive(options.keepAlive);
-  checkPool(options.memoryPool);
+  const { memoryPool } = options;
+  if (memoryPool !== undefined) {
+    const made = "from memoryPool()";
+    checkMethods('option "memoryPool"', memoryPool, made, "join");
+  }
   const resolved = withDefaults(options, DEFAULT_SESSION_OPTIONS, RANGES);
   resolved.maxWindowSize = Math.max(
     resolved.maxWindowSize,

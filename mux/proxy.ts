@@ -1,5 +1,5 @@
 import { checkMethods } from "../check_option.ts";
-import { isRawChannel, splice } from "./channel/channel_streams.ts";
+import { isRawChannel, splice } from "./channel/channel_pipe.ts";
 import { MuxError } from "./errors.ts";
 import type { Channel, Session } from "./types.ts";
 

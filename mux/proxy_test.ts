@@ -14,7 +14,7 @@ import {
 import { watch, within } from "../tests/support/within.ts";
 import { MuxError } from "./errors.ts";
 import type { SessionOptions } from "./options.ts";
-import { splice } from "./channel/channel_streams.ts";
+import { splice } from "./channel/channel_pipe.ts";
 import { proxy } from "./proxy.ts";
 import { qmux } from "./session.ts";
 import type { Session } from "./types.ts";

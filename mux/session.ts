@@ -44,7 +44,7 @@ import type {
   WatchingTransport,
 } from "./transport/types.ts";
 import { MemoryAccount } from "./flow/memory_account.ts";
-import { joinPool } from "./flow/memory_pool.ts";
+import type { SharedPool } from "./flow/memory_pool.ts";
 import { DEFERRED_WRITES } from "./flow/deferred_writes.ts";
 import type { RawChannel, RawSession } from "./raw.ts";
 import type {
@@ -185,8 +185,7 @@ export class QmuxSession implements RawSession {
     const adopting = "writeOwned" in this.#transport
       ? this.#transport as AdoptingTransport
       : undefined;
-    const pool = options.memoryPool;
-    const share = pool === undefined ? undefined : joinPool(pool);
+    const share = (options.memoryPool as SharedPool | undefined)?.join();
     this.#queue = new FrameQueue({
       write: (bytes, dataCost) => {
         this.channels.tick();

@@ -17,13 +17,12 @@ import {
 import { rawCall, scriptedPeer } from "../tests/support/raw_call.ts";
 import {
   CallError,
-  errorText,
   isRepeatable,
   isUsedUp,
   MAX_CAUSES,
-  MAX_ERROR_TEXT,
   RemoteError,
 } from "./errors.ts";
+import { errorText, MAX_ERROR_TEXT } from "./wire/error_header.ts";
 
 Deno.test("errorText(): a long text is truncated, with an ellipsis", () => {
   const text = errorText(new Error("x".repeat(MAX_ERROR_TEXT + 1)));

@@ -21,13 +21,13 @@ export {
 } from "./client/channel_pool.ts";
 export {
   CallError,
-  errorText,
   isRepeatable,
   markUnsent,
   RemoteError,
   RpcError,
 } from "./errors.ts";
 export { RpcResponse } from "./client/response.ts";
+export { loadAnsweringIfNeeded } from "./handler/function_handler.ts";
 export { handlerFrom } from "./handler/handler_from.ts";
 export { checkHandler, invoke, notFound } from "./handler/invoke.ts";
 export { type Middleware, MiddlewareList } from "./handler/middleware.ts";

@@ -5,11 +5,7 @@
  * @module
  */
 import "./internal.ts"; // Keeps bundles in few chunks.
-// What the exports import, named at once, as in `start.ts`.
-import "./handler/call_function.ts";
-import "./handler/respond_with.ts";
-import "./handler/run_middleware.ts";
-import "./handler/unanswered.ts";
+// What the server imports, named at once, as in `start.ts`.
 import "./server/argument_memory.ts";
 import "./server/call_queue.ts";
 import "./server/incoming_call.ts";
@@ -17,9 +13,7 @@ import "./server/request_decoder.ts";
 import "./server/responder.ts";
 import "./server/response_writer.ts";
 import "./server/unsent_responses.ts";
-import "./wire/call_header.ts";
 import "./wire/error_header.ts";
-import "./wire/received_stream.ts";
 import "./wire/value_receiver.ts";
-export { answering } from "./handler/answering.ts";
+export { errorText } from "./wire/error_header.ts";
 export { Server } from "./server/server.ts";

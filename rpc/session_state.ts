@@ -12,7 +12,7 @@ import type {
   RemoteFunctions,
 } from "./callback/remote_function.ts";
 import { loadPart } from "./errors.ts";
-import { functionHandler } from "./handler/function_handler.ts";
+import { functionHandler, needAnswering } from "./handler/function_handler.ts";
 import type { CallingPeer, Handler } from "./types.ts";
 import { DEFAULT_MAX_META_SIZE } from "./wire/metadata.ts";
 import { cleanSelector } from "./wire/selector.ts";
@@ -130,6 +130,7 @@ export class SessionState {
         this.account.callbacks,
         this,
       );
+      needAnswering();
       this.onLending?.();
     }
     return this.#callbacks;

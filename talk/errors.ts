@@ -2,7 +2,7 @@ import { callHook } from "../call_hook.ts";
 import { CodecError } from "../codec/internal.ts";
 import { MuxError } from "../mux/internal.ts";
 import { printableText } from "../printable_text.ts";
-import { errorText, RpcError } from "../rpc/internal.ts";
+import { RpcError } from "../rpc/internal.ts";
 
 /**
  * Why dialing or listening failed, or a listener refused a connection.
@@ -157,7 +157,7 @@ function indented(text: string): string {
 /** An error with its stack and its causes. */
 function described(error: unknown, depth: number): string {
   try {
-    if (!(error instanceof Error)) return errorText(error);
+    if (!(error instanceof Error)) return plainText(error);
     const title = `${error.name}: ${error.message}`;
     const { stack = "", cause } = error;
     // Some engines leave the title out of the stack.
@@ -178,4 +178,11 @@ function described(error: unknown, depth: number): string {
   } catch {
     return "an error whose members throw";
   }
+}
+
+/** What stands for a value that is no error but was thrown. */
+function plainText(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  const { message } = value as { message?: unknown };
+  return typeof message === "string" ? message : JSON.stringify(value);
 }

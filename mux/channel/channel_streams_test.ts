@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { saidOn, scripted } from "../../tests/conformance/scripted.ts";
 import { assertCode, failure } from "../../tests/conformance/session_pair.ts";
 import { adjust, open, utf8 } from "../../tests/support/wire.ts";
-import { isRawChannel } from "./channel_streams.ts";
+import { isRawChannel } from "./channel_pipe.ts";
 
 scripted(
   "channel.close(): sends no EOF while the stream holds writes that it has not passed on",

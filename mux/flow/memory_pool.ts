@@ -2,7 +2,6 @@ import {
   checkObject,
   type OptionRange,
   withDefaults,
-  wrongKind,
 } from "../../check_option.ts";
 import { DeferredWrites } from "./deferred_writes.ts";
 import { TurnBudget } from "./turns.ts";
@@ -83,19 +82,10 @@ export function memoryPool(options: MemoryPoolOptions = {}): MemoryPool {
   return new SessionPool(options);
 }
 
-/**
- * Checks the option `memoryPool`.
- *
- * @throws {TypeError} if {@linkcode memoryPool} has not made the pool
- */
-export function checkPool(pool: MemoryPool | undefined): void {
-  if (pool === undefined || pool instanceof SessionPool) return;
-  throw wrongKind('option "memoryPool"', pool, "from memoryPool()");
-}
-
-/** Makes the part of a new session in a pool, which was checked. */
-export function joinPool(pool: MemoryPool): PoolShare {
-  return (pool as SessionPool).join();
+/** A pool, as sessions see it that were given one. */
+export interface SharedPool extends MemoryPool {
+  /** Makes the part of a new session. */
+  join(): PoolShare;
 }
 
 /** What one session holds of a pool. */
@@ -104,7 +94,7 @@ interface Member {
 }
 
 /** A pool, as {@linkcode memoryPool} makes it. */
-class SessionPool implements MemoryPool {
+class SessionPool implements SharedPool {
   readonly size: number;
   readonly maxSessions: number;
   /** The work that the sessions may do before the event loop turns. */
@@ -245,7 +235,7 @@ export class PoolShare {
   readonly #member: Member;
   #state: "open" | "closed" | "left" = "open";
 
-  /** Made by {@linkcode joinPool}. */
+  /** Made by {@linkcode SharedPool.join}. */
   constructor(pool: SessionPool, member: Member) {
     this.#pool = pool;
     this.#member = member;

@@ -11,19 +11,15 @@ import { collectGarbage } from "../../tests/support/memory.ts";
 import { forSeeds } from "../../tests/support/random.ts";
 import { turn, until } from "../../tests/support/within.ts";
 import { MemoryAccount } from "./memory_account.ts";
-import {
-  checkPool,
-  joinPool,
-  type MemoryPool,
-  memoryPool,
-} from "./memory_pool.ts";
+import { type MemoryPool, memoryPool, type SharedPool } from "./memory_pool.ts";
+import { resolveOptions } from "../options.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
 /** An account whose own limit is out of the way. */
 function member(pool: MemoryPool, limit = 1024 * MIB): MemoryAccount {
-  return new MemoryAccount(limit, joinPool(pool));
+  return new MemoryAccount(limit, (pool as SharedPool).join());
 }
 
 /** Takes all that it gets, a little at a time. */
@@ -141,7 +137,7 @@ test("memoryPool(): a session's own limit applies, too", () => {
 test("memoryPool(): a pool that was not made by it is refused", () => {
   const imitation = { size: 1, maxSessions: 1, usage: memoryPool().usage };
   assertThrows(
-    () => checkPool(imitation),
+    () => resolveOptions({ memoryPool: imitation }),
     TypeError,
     'Cannot use option "memoryPool": an object is not from memoryPool()',
   );

@@ -11,7 +11,7 @@ import { turn } from "../../tests/support/within.ts";
 import { MemoryAccount, MIN_WINDOW_SIZE } from "./memory_account.ts";
 import { WindowBudget } from "./window_budget.ts";
 import { DEFAULT_SESSION_OPTIONS } from "../options.ts";
-import { joinPool, memoryPool } from "./memory_pool.ts";
+import { memoryPool, type SharedPool } from "./memory_pool.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -148,10 +148,10 @@ test("WindowBudget: lends what is left beyond one half", () => {
 test("WindowBudget: new windows are smaller when other sessions have taken the pool", () => {
   const pool = memoryPool({ size: 16 * MIB, maxSessions: 10 });
   for (let i = 0; i < 3; i++) {
-    const greedy = new MemoryAccount(64 * MIB, joinPool(pool));
+    const greedy = new MemoryAccount(64 * MIB, (pool as SharedPool).join());
     while (greedy.windows.tryTake(64 * KIB));
   }
-  const account = new MemoryAccount(32 * MIB, joinPool(pool));
+  const account = new MemoryAccount(32 * MIB, (pool as SharedPool).join());
   const budget = new WindowBudget(account, 66_560, 16 * MIB);
   const size = budget.open();
   assertGreaterOrEqual(size, MIN_WINDOW_SIZE);

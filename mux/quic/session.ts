@@ -1,7 +1,7 @@
 import { checkMethods } from "../../check_option.ts";
 import { connectionLost, MuxError, sessionClosed } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
-import { joinPool } from "../flow/memory_pool.ts";
+import type { SharedPool } from "../flow/memory_pool.ts";
 import {
   type Clock,
   nextPass,
@@ -126,8 +126,7 @@ export class QuicSession implements RawSession, StreamHost {
     this.refusesPings = keepAliveOf(options.keepAlive, true) === "refused";
     this.#closed.promise.catch(() => {});
     this.#notice = new ClosingNotice(conn);
-    const pool = options.memoryPool;
-    const share = pool === undefined ? undefined : joinPool(pool);
+    const share = (options.memoryPool as SharedPool | undefined)?.join();
     this.#turns = share?.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     this.#streams = new StreamTable((id, windowSize, maxPacketSize) => {

@@ -58,6 +58,8 @@ export class RecordDecoder {
   #at = 0;
   /** Bytes that are left of the DATA that has begun. */
   #left = 0;
+  /** Whether END or CLOSE has come. */
+  #isOver = false;
   /** The records that have begun since this was last set to 0. */
   records = 0;
   /** A header that was divided between chunks. */
@@ -154,13 +156,19 @@ export class RecordDecoder {
 
   #handle(type: number, bytes: Uint8Array, at: number): void {
     this.records++;
+    if (this.#isOver && (type === RECORD.data || type === RECORD.end)) {
+      const name = type === RECORD.data ? "DATA" : "END";
+      throw protocolError(`received ${name} after the end of the stream`);
+    }
     if (type === RECORD.data) {
       this.#left = readUint32(bytes, at + 1);
       if (this.#left === 0) throw protocolError("received DATA of length 0");
       return this.#sink.onAck(readUint64(bytes, at + 5));
     }
-    if (type === RECORD.end) return this.#sink.onEnd();
-    if (type === RECORD.close) return this.#sink.onClose();
+    if (type === RECORD.end || type === RECORD.close) {
+      this.#isOver = true;
+      return type === RECORD.end ? this.#sink.onEnd() : this.#sink.onClose();
+    }
     if (type === MAGIC[0]) return this.#sink.onRefused();
     this.#sink.onAck(readUint64(bytes, at + 1));
     if (type === RECORD.ping) this.#sink.onPing();

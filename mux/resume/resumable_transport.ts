@@ -330,6 +330,10 @@ export class ResumableTransport
     this.#acked = stated;
     this.#pingDue = this.#pongDue = false;
     link.watch = this.#watch(link);
+    const { acknowledged } = this.#retained;
+    if (peerReceived < acknowledged) {
+      return this.fail(notKept(peerReceived, acknowledged));
+    }
     if (!this.#retained.acknowledge(peerReceived)) {
       return this.fail(notSent(peerReceived));
     }
@@ -671,6 +675,12 @@ export class ResumableTransport
 function notSent(received: number): MuxError {
   return protocolError(
     `received an acknowledgement of ${received} bytes, which were not all sent`,
+  );
+}
+
+function notKept(received: number, acknowledged: number): MuxError {
+  return protocolError(
+    `the other end has received ${received} bytes, but had acknowledged ${acknowledged}`,
   );
 }
 

@@ -6,6 +6,7 @@ import { collectGarbage } from "../../tests/support/memory.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
 import { MuxError } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
+import { memoryTransports } from "../transport/memory.ts";
 import type { Transport } from "../types.ts";
 import { ResumeError } from "./errors.ts";
 import { Incoming } from "./handshake/incoming.ts";
@@ -290,6 +291,50 @@ function sessionOver(line: Transport): ResumableTransport {
     writing: Promise.resolve(),
   });
 }
+
+/** Records of the other end, in one chunk. */
+const AFTER_THE_END = {
+  "DATA after END": [RECORD.end, ...dataRecord("late")],
+  "END after END": [RECORD.end, RECORD.end],
+  "DATA after CLOSE": [RECORD.close, ...dataRecord("late")],
+};
+
+function dataRecord(payload: string): number[] {
+  const header = new Uint8Array(DATA_HEADER);
+  header[0] = RECORD.data;
+  header[4] = payload.length;
+  return [...header, ...bytes(payload)];
+}
+
+for (const [what, records] of Object.entries(AFTER_THE_END)) {
+  test(`ResumableTransport: ${what} ends the session, and brings nothing`, async (t) => {
+    const [line, other] = memoryTransports();
+    const session = sessionOver(line);
+    t.defer(() => session.close());
+    void other.write(new Uint8Array(records));
+    const error = await assertRejects(() => session.read(), MuxError);
+    assertEquals(error.code, "protocol-error");
+  });
+}
+
+test("ResumableTransport: another end that wants what it has acknowledged before ends the session", async (t) => {
+  const [first, firstOther] = memoryTransports();
+  const session = sessionOver(first);
+  t.defer(() => session.close());
+  session.write(bytes("all")).catch(() => {}); // It fails with the session.
+  const read = session.read();
+  void firstOther.write(encodeAck(RECORD.ack, 3));
+  await until(() => session.passed === 3);
+  const [second] = memoryTransports();
+  session.attach({
+    incoming: new Incoming(second),
+    peerReceived: 2,
+    stated: 0,
+    writing: Promise.resolve(),
+  });
+  const error = await assertRejects(() => read, MuxError);
+  assertEquals(error.code, "protocol-error");
+});
 
 for (const type of ["ack", "ping", "pong"] as const) {
   test(`ResumableTransport: a read keeps nothing of the ${type.toUpperCase()} records that it has passed`, async () => {

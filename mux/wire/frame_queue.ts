@@ -3,24 +3,14 @@ import { MuxError } from "../errors.ts";
 import {
   CLOSE_SIZE,
   DATA_HEADER_SIZE,
-  EOF_SIZE,
-  OPEN_CONFIRM_SIZE,
-  OPEN_FAILURE_SIZE,
-  OPEN_SIZE,
-  WINDOW_ADJUST_SIZE,
-  writeClose,
-  writeData,
-  writeEof,
-  writeOpen,
-  writeOpenConfirm,
-  writeOpenFailure,
-  writeWindowAdjust,
+  FrameType,
+  headerSize,
+  writeFrame,
 } from "./frame.ts";
 import { Queue } from "../../queue.ts";
 import { writeUint32 } from "../../uint32.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
 import type { FrameSender } from "./frame_sender.ts";
-import { EarlyWrites } from "../flow/early_writes.ts";
 import type { Clock } from "../flow/turns.ts";
 import type {
   DeferredWrites,
@@ -118,6 +108,10 @@ const LARGE_DATA = 16 * 1024;
  * and take 0.8 to 1.0 in place of 0.4 to 0.5 ms (the median, on a busy machine).
  */
 const BESIDE_WRITES = 64;
+/** Loaded when a turn has as much to send for the first time, as in few programs. */
+type EarlyWrites = InstanceType<
+  typeof import("../flow/early_writes.ts").EarlyWrites
+>;
 /** Bytes of frames that may wait for the next write: those of 16 CLOSEs. */
 const MOST_DEFERRED = 16 * CLOSE_SIZE;
 /** After so many writes of their own at most, frames that may wait do so again. */
@@ -186,8 +180,8 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   readonly #leastEarly: number;
   /** Bytes from which on they are one now. */
   #earlyWrite: number;
-  /** Finds out whether they should be; made when there are as many. */
-  #earlyWrites: EarlyWrites | undefined;
+  /** Finds out whether they should be; `loading` from when there first are as many. */
+  #earlyWrites: EarlyWrites | "loading" | undefined;
   /** Small values that were queued. */
   #values = 0;
   readonly #deferred: DeferredWrites | undefined;
@@ -264,10 +258,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   }
 
   open(senderId: number, windowSize: number, maxPacketSize: number): void {
-    if (this.#state === "stopped") return;
-    const at = this.#reserve(OPEN_SIZE);
-    writeOpen(this.#buffer, at, senderId, windowSize, maxPacketSize);
-    this.#wake();
+    this.#frame(FrameType.OPEN, senderId, windowSize, maxPacketSize);
   }
 
   openConfirm(
@@ -277,26 +268,14 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     maxPacketSize: number,
     isReply: boolean,
   ): void {
-    if (this.#state === "stopped") return;
-    const at = this.#reserve(OPEN_CONFIRM_SIZE);
-    writeOpenConfirm(
-      this.#buffer,
-      at,
-      recipientId,
-      senderId,
-      windowSize,
-      maxPacketSize,
-    );
-    this.#wake();
-    if (isReply) this.#countReply(OPEN_CONFIRM_SIZE);
+    const type = FrameType.OPEN_CONFIRM;
+    this.#frame(type, recipientId, senderId, windowSize, maxPacketSize);
+    if (isReply) this.#countReply(type);
   }
 
   openFailure(recipientId: number): void {
-    if (this.#state === "stopped") return;
-    const at = this.#reserve(OPEN_FAILURE_SIZE);
-    writeOpenFailure(this.#buffer, at, recipientId);
-    this.#wake();
-    this.#countReply(OPEN_FAILURE_SIZE);
+    this.#frame(FrameType.OPEN_FAILURE, recipientId);
+    this.#countReply(FrameType.OPEN_FAILURE);
   }
 
   data(recipientId: number, payload: Uint8Array, shareable = 0): void {
@@ -310,8 +289,10 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     const isOwnFrame = this.#besideSmall > 0 ||
       !this.#extendData(recipientId, payload, shareable);
     if (isOwnFrame) {
-      const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
-      writeData(this.#buffer, at, recipientId, payload);
+      const { length } = payload;
+      const at = this.#reserve(DATA_HEADER_SIZE + length);
+      writeFrame(this.#buffer, at, FrameType.DATA, recipientId, length);
+      this.#buffer.set(payload, at + DATA_HEADER_SIZE);
       this.#dataAt = at;
       this.#dataEnd = this.#besideSmall > 0 || isSmall || shareable === 0
         ? -1
@@ -351,19 +332,13 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   }
 
   eof(recipientId: number): void {
-    if (this.#state === "stopped") return;
-    const at = this.#reserve(EOF_SIZE);
-    writeEof(this.#buffer, at, recipientId);
-    this.#wake();
+    this.#frame(FrameType.EOF, recipientId);
   }
 
   close(recipientId: number, isReply: boolean, mayWait = false): void {
-    if (this.#state === "stopped") return;
-    const at = this.#reserve(CLOSE_SIZE);
-    writeClose(this.#buffer, at, recipientId);
+    this.#frame(FrameType.CLOSE, recipientId);
     if (mayWait) this.#deferredSize += CLOSE_SIZE;
-    this.#wake();
-    if (isReply) this.#countReply(CLOSE_SIZE);
+    if (isReply) this.#countReply(FrameType.CLOSE);
   }
 
   scheduleData(source: DataSource): void {
@@ -429,13 +404,23 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#idle?.resolve();
   }
 
-  #windowAdjust(recipientId: number, bytesToAdd: number): void {
-    const at = this.#reserve(WINDOW_ADJUST_SIZE);
-    writeWindowAdjust(this.#buffer, at, recipientId, bytesToAdd);
+  /** Queues a frame without payload; see {@linkcode writeFrame}. */
+  #frame(
+    type: number,
+    id: number,
+    second?: number,
+    third?: number,
+    fourth?: number,
+  ): void {
+    if (this.#state === "stopped") return;
+    const at = this.#reserve(headerSize(type));
+    writeFrame(this.#buffer, at, type, id, second, third, fourth);
+    this.#wake();
   }
 
-  #countReply(size: number): void {
-    this.#replySize += size;
+  #countReply(type: number): void {
+    if (this.#state === "stopped") return;
+    this.#replySize += headerSize(type);
     if (this.#replySize > this.#maxQueuedReplySize) {
       throw new MuxError(
         "limit-exceeded",
@@ -537,9 +522,21 @@ export class FrameQueue implements FrameSender, DeferringWriter {
 
   /** Whether the small frames of a turn should leave early may change. */
   #compareWays(): void {
-    if (this.#clock === undefined) return;
-    this.#earlyWrites ??= new EarlyWrites(this.#leastEarly, this.#clock);
-    this.#earlyWrite = this.#earlyWrites.next(this.#values);
+    if (this.#clock === undefined || this.#earlyWrites === "loading") return;
+    if (this.#earlyWrites === undefined) {
+      void this.#loadEarlyWrites(this.#clock);
+    } else this.#earlyWrite = this.#earlyWrites.next(this.#values);
+  }
+
+  /** Small frames leave early until it is loaded, and if it cannot be. */
+  async #loadEarlyWrites(clock: Clock): Promise<void> {
+    this.#earlyWrites = "loading";
+    try {
+      const { EarlyWrites } = await import("../flow/early_writes.ts");
+      this.#earlyWrites = new EarlyWrites(this.#leastEarly, clock);
+    } catch {
+      // A page without a network.
+    }
   }
 
   readonly #onWritten = (): void => {
@@ -578,7 +575,9 @@ export class FrameQueue implements FrameSender, DeferringWriter {
       for (let i = 0; i < credits.length; i++) {
         const source = credits[i]!;
         const credit = source.takeCredit();
-        if (credit > 0) this.#windowAdjust(source.remoteId, credit);
+        if (credit > 0) {
+          this.#frame(FrameType.WINDOW_ADJUST, source.remoteId, credit);
+        }
       }
       credits.length = 0;
     }

@@ -23,10 +23,10 @@ import {
 } from "../../codec/internal.ts";
 import type { MemoryKind } from "../../mux/internal.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
+import { answerBy } from "../handler/function_handler.ts";
 import { isServerCall } from "../handler/invoke.ts";
 import { callbackIdIn, RELEASE_SELECTOR } from "../wire/selector.ts";
 import { type Keeper, keeperOf, type KeeperTable } from "./kept_callback.ts";
-import type { ServerCall } from "../server/server_call.ts";
 
 /** What the ID of a stream has to say. */
 export function kindOfStream(stream: ValueStream): CallbackKind {
@@ -63,8 +63,10 @@ export class LentStream {
   readonly #stream: ValueStream;
   readonly #onEnd: () => void;
   #state: "unread" | "read" | "taken" = "unread";
+  /** How it was cut off while it was read. */
+  #cut: Cut | undefined;
   /** Ends the value that is waited for, and with it the stream. */
-  #cut: ((cut: Cut) => void) | undefined;
+  #endWait: ((cut: Cut) => void) | undefined;
 
   /**
    * Makes what answers the peer when it reads.
@@ -89,12 +91,12 @@ export class LentStream {
     }
     this.#state = "read";
     try {
-      // Only the server calls it, which has loaded this.
-      const { answering } = call as ServerCall;
-      const source = this.#cuttable(answering.sourceFor(this.#stream, call));
       // The call whose whole argument it is rejects with its error.
       const reports = !(this.#stream instanceof RestOfStream);
-      await answering.respondWithValues(source, call, respond, reports);
+      await answerBy(({ sourceFor, respondWithValues }) => {
+        const source = this.#cuttable(sourceFor(this.#stream, call));
+        return respondWithValues(source, call, respond, reports);
+      });
     } finally {
       this.#onEnd();
     }
@@ -107,7 +109,6 @@ export class LentStream {
   }
 
   #cuttable(source: ValueSource): ValueSource {
-    let cut: Cut | undefined;
     const cutOff = ({ selector }: Cut) =>
       new CallError(
         `Cannot read stream: its call "${
@@ -118,14 +119,11 @@ export class LentStream {
     return {
       next: () =>
         new Promise((resolve, reject) => {
-          if (cut !== undefined) return reject(cutOff(cut));
-          this.#cut = (by) => {
-            cut = by;
-            reject(cutOff(by));
-          };
+          if (this.#cut !== undefined) return reject(cutOff(this.#cut));
+          this.#endWait = (cut) => reject(cutOff(cut));
           source.next().then(resolve, reject);
         }),
-      stop: (reason) => source.stop(cut?.reason ?? reason),
+      stop: (reason) => source.stop(this.#cut?.reason ?? reason),
     };
   }
 
@@ -135,7 +133,10 @@ export class LentStream {
    * @param cut if set, the peer may not read on, either
    */
   letGo(cut?: Cut): void {
-    if (cut !== undefined && this.#state === "read") return this.#cut?.(cut);
+    if (cut !== undefined && this.#state === "read") {
+      this.#cut = cut;
+      return this.#endWait?.(cut);
+    }
     if (this.#state !== "unread") return;
     this.#state = "taken";
     try {

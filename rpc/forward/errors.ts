@@ -1,5 +1,6 @@
 import { printableText } from "../../printable_text.ts";
-import { CallError, errorText, RpcError } from "../errors.ts";
+import { CallError, RpcError } from "../errors.ts";
+import { errorText } from "../wire/error_header.ts";
 import type { ServerCall } from "../server/server_call.ts";
 import { errorCode } from "../wire/error_header.ts";
 

@@ -1,5 +1,6 @@
 import { PREFIX_SIZE } from "../../codec/internal.ts";
-import { pipe, type RawChannel } from "../../mux/internal.ts";
+import type { RawChannel } from "../../mux/internal.ts";
+import { pipe } from "../../mux/internal_server.ts";
 import {
   CallbackRoutes,
   type Loan,

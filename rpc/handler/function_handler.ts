@@ -8,7 +8,7 @@ import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Answering, FunctionToCall } from "../server/server_call.ts";
 import type { Call, HandlerFunction } from "../types.ts";
 import { kindOf } from "../../check_option.ts";
-import { isServerCall, special } from "./invoke.ts";
+import { special } from "./invoke.ts";
 
 /** How to call a marked function. */
 export interface Special {
@@ -132,26 +132,40 @@ export function functionHandler(
   const called: FunctionToCall = how === undefined
     ? { fn, owner, wants: undefined, expected: fn.length }
     : { ...how, owner, expected: Math.max(0, how.fn.length - 1) };
-  let loaded: Answering | undefined;
-  return (call, respond) => {
-    const answering = isServerCall(call) ? call.answering : loaded;
-    if (answering !== undefined) {
-      return answering.callFunction(called, call, respond);
-    }
-    return loadAnswering().then((answering) => {
-      loaded = answering;
-      return answering.callFunction(called, call, respond);
-    });
-  };
+  needAnswering();
+  return (call, respond) =>
+    answerBy(({ callFunction }) => callFunction(called, call, respond));
+}
+
+/** How handlers answer that call functions, once it is loaded. */
+let answering: Answering | undefined;
+/** Whether the program has such handlers, so that a server may need it. */
+let isNeeded = false;
+
+/** What the server loads from now on includes how handlers of functions answer. */
+export function needAnswering(): void {
+  isNeeded = true;
+}
+
+/** Loads that for a server, if the program needs it. */
+export function loadAnsweringIfNeeded(): Promise<unknown> | undefined {
+  return isNeeded && answering === undefined ? loadAnswering() : undefined;
+}
+
+async function loadAnswering(): Promise<Answering> {
+  return answering = (await import("./answering.ts")).answering;
 }
 
 /**
- * Loads how handlers answer. Only the server's own calls bring it, and this is for
- * those of a program.
+ * Answers a call, at once if that is loaded. It is not if the first such handler was
+ * made after the server was loaded, or if a program calls the handler itself.
  *
  * @throws {RpcError} `load-failed`
  */
-export function loadAnswering(): Promise<Answering> {
-  return loadPart("answer call", import("../internal_server.ts"))
-    .then(({ answering }) => answering);
+export function answerBy(
+  answer: (by: Answering) => void | Promise<void>,
+): void | Promise<void> {
+  return answering === undefined
+    ? loadPart("answer call", loadAnswering()).then(answer)
+    : answer(answering);
 }

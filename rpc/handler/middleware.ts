@@ -7,14 +7,8 @@
 import type { Call, Handler, HandlerFunction, Responder } from "../types.ts";
 import { cleanSelector } from "../wire/selector.ts";
 import { checkFunction, wrongKind } from "../../check_option.ts";
-import { loadAnswering } from "./function_handler.ts";
-import {
-  checkHandler,
-  isServerCall,
-  surround,
-  surrounded,
-  wrapped,
-} from "./invoke.ts";
+import { answerBy, needAnswering } from "./function_handler.ts";
+import { checkHandler, surround, surrounded, wrapped } from "./invoke.ts";
 
 /**
  * Code around a handler. It gets the call and `next()`, which lets the handler
@@ -72,6 +66,7 @@ export function withMiddleware<Context = unknown>(
 ): HandlerFunction {
   checkHandler(handler, "add middleware");
   for (const one of middleware) checkFunction("middleware", one);
+  needAnswering();
   const around = (handler: Handler): HandlerFunction => (call, respond) =>
     run(middleware as Middleware[], handler, call, respond);
   return Object.assign(around(handler as Handler), {
@@ -106,6 +101,7 @@ export class MiddlewareList {
       throw wrongKind("pattern", pattern, expected);
     }
     checkFunction("middleware", middleware);
+    needAnswering();
     const entry = {
       pattern: cleanSelector(pattern),
       middleware: middleware as Middleware,
@@ -141,11 +137,6 @@ function run(
   handler: Handler,
   call: Call,
   respond: Responder,
-): Promise<void> {
-  if (isServerCall(call)) {
-    return call.answering.runMiddleware(list, handler, call, respond);
-  }
-  return loadAnswering().then((answering) =>
-    answering.runMiddleware(list, handler, call, respond)
-  );
+): void | Promise<void> {
+  return answerBy((by) => by.runMiddleware(list, handler, call, respond));
 }

@@ -1,6 +1,8 @@
-import { MuxError, type RawChannel, splice } from "../../mux/internal.ts";
+import { MuxError, type RawChannel } from "../../mux/internal.ts";
 import { backgroundTimer } from "../../time_limit.ts";
 import { RpcResponse } from "../client/response.ts";
+import { loadPart } from "../errors.ts";
+import { READING_TIME } from "../server/incoming_call.ts";
 import type { Call, Responder } from "../types.ts";
 import {
   checkResult,
@@ -27,12 +29,6 @@ interface CapturingResponder {
 export function isCapturing(respond: object): respond is CapturingResponder {
   return capture in respond;
 }
-
-/**
- * Milliseconds for which a handler may go on to read what the caller of a call has
- * sent before it gave the call up.
- */
-export const READING_TIME = 10_000;
 
 /**
  * Responds with what a function returned: a value, a promise of one, or a stream
@@ -101,14 +97,16 @@ async function respondWithResponse(
       ? respond.returnAll(values)
       : respond.return(...values));
   }
-  let channel;
+  let channel, piping;
   try {
+    const loading = import("../../mux/internal_server.ts");
+    piping = await loadPart("pass on response", loading);
     channel = await respond.continue(response.value);
   } catch (error) {
     await response.close();
     throw error;
   }
-  await splice(channel, response.channel);
+  await piping.splice(channel, response.channel);
 }
 
 /** Responds with bytes in both directions, until both have ended. */

@@ -6,13 +6,13 @@
 import type { Channel, WaitOptions } from "../../mux/internal.ts";
 import { RpcResponse } from "../client/response.ts";
 import { RpcError } from "../errors.ts";
+import { unanswered } from "../server/responder.ts";
 import type {
   MiddlewareToRun,
   ServerResponder,
 } from "../server/server_call.ts";
 import type { Call, Handler, Responder } from "../types.ts";
 import { invoke, isServerCall } from "./invoke.ts";
-import { unanswered } from "./unanswered.ts";
 import { capture, respondWith } from "./respond_with.ts";
 
 /** Answers a call by a handler with middleware around it. */

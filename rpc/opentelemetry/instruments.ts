@@ -9,7 +9,8 @@ import {
   trace,
   type Tracer,
 } from "@opentelemetry/api";
-import { attempt, CallError, errorText, RemoteError } from "../errors.ts";
+import { CallError, RemoteError } from "../errors.ts";
+import { attempt, errorText } from "../wire/error_header.ts";
 import { errorCode, legible } from "../wire/error_header.ts";
 import { cleanSelector } from "../wire/selector.ts";
 

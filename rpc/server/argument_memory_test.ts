@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { MemoryAccount } from "../../mux/flow/memory_account.ts";
-import { joinPool, memoryPool } from "../../mux/flow/memory_pool.ts";
+import { memoryPool, type SharedPool } from "../../mux/flow/memory_pool.ts";
 import { turn } from "../../tests/support/turn.ts";
 import { ArgumentMemory } from "./argument_memory.ts";
 
@@ -10,11 +10,11 @@ const MIB = 1024 * KIB;
 /** The account of a session whose pool is low because of another session. */
 function inLowPool() {
   const pool = memoryPool({ size: 64 * MIB, maxSessions: 100 });
-  const greedy = new MemoryAccount(64 * MIB, joinPool(pool));
+  const greedy = new MemoryAccount(64 * MIB, (pool as SharedPool).join());
   while (greedy.windows.tryTake(64 * KIB));
-  const other = new MemoryAccount(64 * MIB, joinPool(pool));
+  const other = new MemoryAccount(64 * MIB, (pool as SharedPool).join());
   while (other.windows.tryTake(64 * KIB));
-  const account = new MemoryAccount(32 * MIB, joinPool(pool));
+  const account = new MemoryAccount(32 * MIB, (pool as SharedPool).join());
   assert(account.poolIsLow);
   return account;
 }

@@ -18,8 +18,6 @@ import { printableText } from "../../printable_text.ts";
 import { backgroundTimer, timeLimit } from "../../time_limit.ts";
 import { readUint32 } from "../../uint32.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
-import { answering } from "../handler/answering.ts";
-import { READING_TIME } from "../handler/respond_with.ts";
 import type { SessionState } from "../session_state.ts";
 import type {
   Call,
@@ -28,16 +26,15 @@ import type {
   CallOptions,
   Handler,
 } from "../types.ts";
-import { traceIn } from "../wire/call_header.ts";
 import { legible } from "../wire/error_header.ts";
 import { type Metadata, NO_META } from "../wire/metadata.ts";
 import { ValueIterator } from "../wire/value_iterator.ts";
 import { absent, ValueReceiver } from "../wire/value_receiver.ts";
 import type { Fifo } from "../../queue.ts";
 import type { QueuedCall } from "./call_queue.ts";
-import type { Request } from "./request_decoder.ts";
+import { type Request, traceIn } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
-import type { Answering, ServerCall } from "./server_call.ts";
+import type { ServerCall } from "./server_call.ts";
 import {
   type ChannelPool,
   channelPool,
@@ -47,6 +44,12 @@ import {
 import type { RpcResponse } from "../client/response.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
+
+/**
+ * Milliseconds for which a handler may go on to read what the caller of a call has
+ * sent before it gave the call up.
+ */
+export const READING_TIME = 10_000;
 
 /** How deep the causes of an error are searched for the reason of an ending. */
 const MAX_CAUSES = 8;
@@ -109,10 +112,6 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     if (request.deadline !== undefined) {
       this.#deadline = session.now() + request.deadline;
     }
-  }
-
-  get answering(): Answering {
-    return answering;
   }
 
   get selector(): string {

@@ -6,12 +6,17 @@ import {
 } from "../../mux/internal.ts";
 import { LOAD_TIMEOUT, loadedTooLate, timeLimit } from "../../time_limit.ts";
 import { loadFailed } from "../errors.ts";
+import { loadAnsweringIfNeeded } from "../handler/function_handler.ts";
 import { responseHeaderValue } from "../wire/headers.ts";
 import type { Server, ServerOptions } from "./server.ts";
 
-/** Loads the server, and with it what handlers need that do not answer at once. */
+/** Loads the server, and with it what the handlers of the program need to answer. */
 export async function loadServer(): Promise<typeof Server> {
-  return (await import("../internal_server.ts")).Server;
+  const [{ Server }] = await Promise.all([
+    import("../internal_server.ts"),
+    loadAnsweringIfNeeded(),
+  ]);
+  return Server;
 }
 
 /**

@@ -4,22 +4,28 @@ import {
   json,
   type TinyDecoder,
   tinyDecoderOf,
+  type ValueWeight,
 } from "../../codec/internal.ts";
 import { printableText } from "../../printable_text.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
-import { decodeCallHeader } from "../wire/call_header.ts";
 import {
   type CallHeader,
+  decodeHeader,
+  extensionOf,
+  fieldOf,
   foreignCodec,
   type HeaderCache,
+  mapIn,
   type ReceivedHeader,
   responseHeaderCache,
   SAME_CODEC,
+  wrongType,
 } from "../wire/headers.ts";
 import {
   DEFAULT_MAX_META_SIZE,
+  isTrace,
   type Metadata,
   metaIn,
   refusalOfMeta,
@@ -334,4 +340,36 @@ function list(codecs: readonly Codec[], conjunction: "and" | "or"): string {
   return names.length === 0
     ? last
     : `${names.join(", ")} ${conjunction} ${last}`;
+}
+
+/**
+ * Decodes a call header. A map that has one meaning only is valid: without a
+ * selector it calls the empty one.
+ *
+ * @param weight where the memory that the header takes is written
+ * @throws {RpcError} `malformed-header`
+ * @throws {CodecError} if the bytes are not a value
+ */
+export function decodeCallHeader(
+  codec: Codec,
+  bytes: Uint8Array,
+  weight?: ValueWeight,
+): CallHeader {
+  const header = decodeHeader(codec, bytes, "call", weight);
+  const selector = fieldOf(header, "call", "Selector", "S", "");
+  if (typeof selector !== "string") throw wrongType("call", "Selector");
+  const { from }: { from?: unknown } = mapIn(header["Q"]) ?? {};
+  return {
+    selector,
+    extension: extensionOf(header),
+    from: typeof from === "string" ? from : undefined,
+  };
+}
+
+/** The trace context in the field `Q`; undefined if there is none. */
+export function traceIn(
+  extension: Readonly<Record<string, unknown>> | undefined,
+): string | undefined {
+  const trace = extension?.["trace"];
+  return isTrace(trace) ? trace : undefined;
 }

@@ -2,7 +2,6 @@ import { type Codec, SpareBuffer, ValueReader } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { CallError } from "../errors.ts";
 import { invoke, notFound } from "../handler/invoke.ts";
-import { unanswered } from "../handler/unanswered.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
@@ -22,7 +21,7 @@ import {
   RequestDecoder,
   UnreadableCall,
 } from "./request_decoder.ts";
-import { ChannelResponder } from "./responder.ts";
+import { ChannelResponder, unanswered } from "./responder.ts";
 import { UnsentResponses } from "./unsent_responses.ts";
 
 /** Large headers that wait leave one part in this many of the account to channels. */

@@ -36,8 +36,8 @@ export type MiddlewareToRun = (
 ) => unknown;
 
 /**
- * How handlers answer that need more than a value. Handlers are made by programs that
- * may never be called; this is loaded with the server.
+ * How handlers answer that need more than a value. It is loaded with the server, if
+ * the program has such handlers.
  */
 export interface Answering {
   /** Answers a call with what a function returns. */
@@ -66,8 +66,6 @@ export interface Answering {
 
 /** A call as the server made it. */
 export interface ServerCall extends Call {
-  /** How handlers answer it. */
-  readonly answering: Answering;
   /** The decoded call header. */
   readonly request: Request;
   /** The session that the call arrived on. */

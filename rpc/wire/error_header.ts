@@ -11,12 +11,8 @@ import {
   ValueWriter,
 } from "../../codec/internal.ts";
 import {
-  attempt,
   CallError,
   type ErrorFields,
-  type ErrorLike,
-  errorName,
-  errorText,
   MAX_CAUSES,
   RemoteError,
   truncated,
@@ -264,4 +260,103 @@ function causeOf(error: unknown): unknown {
   return typeof error === "object" && error !== null
     ? (error as { cause?: unknown }).cause
     : undefined;
+}
+
+// The text of an error.
+
+/**
+ * The most characters of an error text; a longer one is truncated. A header has
+ * at most 64 KiB and contains the text twice, and a character may need six bytes.
+ */
+export const MAX_ERROR_TEXT = 4_096;
+
+/** The most errors of an `AggregateError` whose texts are sent. */
+const MAX_INNER_ERRORS = 16;
+/** How deep errors in errors are searched for texts. */
+const MAX_DEPTH = 3;
+
+/** The text for an error response, for a value that was thrown or returned. */
+export function errorText(error: unknown): string {
+  return truncated(attempt(() => textOf(error, 0)) ?? "", MAX_ERROR_TEXT) ||
+    "error without a text";
+}
+
+/** The result of `get`; undefined if it throws, as getters of programs may. */
+export function attempt<T>(get: () => T): T | undefined {
+  try {
+    return get();
+  } catch {
+    return undefined;
+  }
+}
+
+/** What errors of several classes have. */
+export interface ErrorLike {
+  readonly message?: unknown;
+  readonly errors?: unknown;
+  readonly error?: unknown;
+  readonly suppressed?: unknown;
+  readonly code?: unknown;
+}
+
+/** The message, or else the name, and the texts of the errors inside. */
+function textOf(error: unknown, depth: number): string {
+  if (typeof error === "function") return nameOf(error);
+  if (typeof error !== "object" || error === null) return String(error);
+  const { message } = error as ErrorLike;
+  const text =
+    ["string", "number", "bigint", "boolean"].includes(typeof message)
+      ? String(message)
+      : "";
+  const own = text.trim() === "" ? textWithoutMessage(error) : text;
+  const inner = depth < MAX_DEPTH ? innerErrors(error) : [];
+  const texts = inner.slice(0, MAX_INNER_ERRORS).map((one) =>
+    textOf(one, depth + 1)
+  );
+  if (inner.length > texts.length) texts.push("\u2026");
+  return texts.length === 0 ? own : `${own}: ${texts.join("; ")}`;
+}
+
+function textWithoutMessage(error: object): string {
+  const name = errorName(error);
+  if (error instanceof Error || name !== undefined) return name ?? "Error";
+  const text = attempt(() => String(error)) ?? "";
+  if (text !== "" && !text.startsWith("[object ")) return text;
+  const { code } = error as ErrorLike;
+  if (typeof code === "string" && code !== "") return code;
+  const className = classNameOf(error);
+  return className === "Object" ? "" : className;
+}
+
+/** The errors in an `AggregateError`, and in a `SuppressedError`. */
+function innerErrors(error: object): readonly unknown[] {
+  if (!(error instanceof Error)) return [];
+  const { errors, error: inner, suppressed } = error as ErrorLike;
+  if (Array.isArray(errors)) return errors;
+  return error.name === "SuppressedError" ? [inner, suppressed] : [];
+}
+
+/** Names that classes inherit which have not set their own. */
+const INHERITED_NAME =
+  /^(?:Aggregate|Eval|Range|Reference|Syntax|Type|URI)?Error$/;
+
+/** The name of an error: that of its class, unless it has a name of its own. */
+export function errorName(error: object): string | undefined {
+  const { name } = error as { name?: unknown };
+  if (typeof name !== "string" || name.trim() === "") return undefined;
+  const className = classNameOf(error);
+  return error instanceof Error && INHERITED_NAME.test(name) &&
+      !Object.hasOwn(error, "name") && className !== ""
+    ? className
+    : name;
+}
+
+function classNameOf(value: object): string {
+  const { constructor: made } = value;
+  return typeof made === "function" ? nameOf(made) : "";
+}
+
+function nameOf(fn: object): string {
+  const { name } = fn as { name?: unknown };
+  return typeof name === "string" ? name : "";
 }

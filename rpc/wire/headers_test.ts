@@ -10,7 +10,7 @@ import { json } from "../../codec/json.ts";
 import { msgpack } from "../../codec/msgpack/msgpack.ts";
 import { concat, framed, fromHex, utf8 } from "../../tests/support/wire.ts";
 import { RpcError } from "../errors.ts";
-import { decodeCallHeader } from "./call_header.ts";
+import { decodeCallHeader } from "../server/request_decoder.ts";
 import {
   callHeaderValue,
   decodeResponseHeader,

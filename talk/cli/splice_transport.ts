@@ -1,9 +1,5 @@
-import {
-  type Channel,
-  isRawChannel,
-  MuxError,
-  type Transport,
-} from "../../mux/internal.ts";
+import { type Channel, MuxError, type Transport } from "../../mux/internal.ts";
+import { isRawChannel } from "../../mux/internal_server.ts";
 
 /**
  * Splices a transport and a channel: passes bytes and their end in both

@@ -19,14 +19,9 @@ import {
   rejectedBy,
 } from "../../check_option.ts";
 import { redactedAddress } from "../../printable_text.ts";
-import {
-  limitedSignal,
-  limitWait,
-  loadedInTime,
-  orAborted,
-} from "../../time_limit.ts";
+import { limitedSignal, loadedInTime, orAborted } from "../../time_limit.ts";
 import { addressError, loaded, resolveAddress } from "../address.ts";
-import { errorPrinter, reporter, TalkError } from "../errors.ts";
+import { TalkError } from "../errors.ts";
 import {
   checkObserver,
   type CodecSource,
@@ -287,7 +282,8 @@ export function dial<C extends Carried>(
     : dialReconnecting(address, options);
 }
 
-async function dialOnce<C extends Carried>(
+/** Makes one connection, and a peer of it. */
+export async function dialOnce<C extends Carried>(
   address: Provided<DialAddress>,
   options: DialOptions<C> & FallbackOption & LoadedServerOption,
 ): Promise<Peer<C>> {
@@ -314,48 +310,18 @@ async function dialOnce<C extends Carried>(
   }
 }
 
+/** Loads what reconnects, on first use: most programs do not. */
 async function dialReconnecting<C extends Carried>(
   address: Provided<DialAddress>,
-  { reconnect, handler, signal, ...rest }: ReconnectingDialOptions<C>,
+  options: ReconnectingDialOptions<C>,
 ): Promise<ReconnectingPeer<C>> {
-  checkPeerOptions({ ...rest, handler });
-  checkConnectOptions(rest);
-  // One for all connections: it prints at a limited rate.
-  const { onError = errorPrinter() } = rest;
-  const options = {
-    ...rest,
-    onError,
-    // Each connection has a handler, whether or not the program has given one.
-    [loadedServer]: handler === undefined ? null : undefined,
-  };
+  const { signal } = options;
   checkNotAborted(signal);
-  // Loaded on first use: most programs do not reconnect.
-  const { Reconnector } = await ask(
-    () => loaded("dial", loadedInTime(import("../reconnect/reconnector.ts"))),
+  const { reconnecting } = await ask(
+    () => loaded("dial", loadedInTime(import("../reconnect/reconnecting.ts"))),
     signal,
   );
-  const peer = new Reconnector(reconnect, handler, {
-    connect: (handler, signal, onFallback) =>
-      dialOnce(address, { ...options, handler, signal, onFallback }),
-    wait,
-    now: () => performance.now(),
-    random: Math.random,
-    report: reporter(onError),
-  });
-  try {
-    await peer.connected({ signal });
-    return peer;
-  } catch (error) {
-    await peer.close();
-    throw error;
-  }
-}
-
-/** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
-export function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    limitWait({ signal, timeout: ms }, () => resolve());
-  });
+  return await reconnecting(address, options);
 }
 
 /**

@@ -15,10 +15,9 @@ import {
   type DialAddress,
   type Provided,
   type ResumeOptions,
-  wait,
 } from "./dial.ts";
 import { TalkError } from "../errors.ts";
-import { Backoff } from "../reconnect/backoff.ts";
+import { Backoff, wait } from "../reconnect/backoff.ts";
 
 /**
  * The longest delay between two attempts, in milliseconds: the session waits, and

@@ -16,6 +16,7 @@ import type {
   PeerListenerOptions,
 } from "./types.ts";
 import type { Carried } from "../../codec/internal.ts";
+import { loadAnsweringIfNeeded } from "../../rpc/internal.ts";
 import { loaded, resolveAddress } from "../address.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "../peer.ts";
 import type { ObserverOption } from "../observe/option.ts";
@@ -166,10 +167,12 @@ export async function listenRaw<T extends Closable>(
 }
 
 /** A program that only dials needs no listener. */
-function load(
+async function load(
   address: string,
 ): Promise<typeof import("./start.ts")> {
   // Meanwhile, the scheme is loaded as well; what is wrong is reported later.
   resolveAddress(address).catch(() => {});
-  return loaded("listen", import("./start.ts"));
+  const parts = Promise.all([import("./start.ts"), loadAnsweringIfNeeded()]);
+  const [start] = await loaded("listen", parts);
+  return start;
 }

@@ -64,12 +64,11 @@ import {
   resolveSharedLimits,
   type SharedLimits,
 } from "./limits.ts";
-import { observedSource } from "./observed_source.ts";
 import { peerListener } from "./peer_listener.ts";
 import type { Listener, PeerListenerOptions } from "./types.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { checkPeerOptions, type PeerOptions, type PeerWith } from "../peer.ts";
-import type { ObserverOption } from "../observe/option.ts";
+import { observedSource, type ObserverOption } from "../observe/option.ts";
 
 /** Milliseconds that are left to the answer of a call that is a ping. */
 const IDLE_MARGIN = 1_000;

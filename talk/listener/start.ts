@@ -25,7 +25,7 @@ import {
 } from "../../mux/internal.ts";
 import { addressError, loaded, resolveAddress } from "../address.ts";
 import { errorPrinter, reporter } from "../errors.ts";
-import type { ObserverOption } from "../observe/option.ts";
+import { observedSource, type ObserverOption } from "../observe/option.ts";
 import type { PeerOptions, PeerWith } from "../peer.ts";
 import { checkSchemeOptions } from "../scheme_options.ts";
 import {
@@ -35,7 +35,6 @@ import {
   type SharedLimits,
 } from "./limits.ts";
 import { ConnectionListener } from "./listener.ts";
-import { observedSource } from "./observed_source.ts";
 import { peerListener } from "./peer_listener.ts";
 import type {
   AcceptRules,

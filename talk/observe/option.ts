@@ -6,7 +6,7 @@
  */
 import { checkMethods } from "../../check_option.ts";
 import type { Codec } from "../../codec/internal.ts";
-import type { Transport } from "../../mux/internal.ts";
+import type { Transport, TransportListener } from "../../mux/internal.ts";
 
 /** Options of {@linkcode Observer.observe}. */
 export interface ObserveOptions {
@@ -67,4 +67,26 @@ export function observed(
     ? codecs
     : codec && [codec];
   return observer.observe(transport, { address, codecs: list });
+}
+
+/** Has the connections of a listener observed, if there is an observer. */
+export function observedSource(
+  source: TransportListener,
+  options: ObserverOption & CodecSource,
+): TransportListener {
+  if (options.observer === undefined) return source;
+  checkObserver(options);
+  return {
+    addr: source.addr,
+    async accept() {
+      const accepted = await source.accept();
+      if (accepted === null) return null;
+      const { transport, remoteAddr } = accepted;
+      return {
+        ...accepted,
+        transport: observed(transport, remoteAddr, options),
+      };
+    },
+    close: () => source.close(),
+  };
 }

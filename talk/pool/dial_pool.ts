@@ -1,7 +1,8 @@
 import { checkNotAborted } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
-import { checkConnectOptions, dial, wait } from "../dial/dial.ts";
+import { checkConnectOptions, dial } from "../dial/dial.ts";
+import { wait } from "../reconnect/backoff.ts";
 import { errorPrinter, reporter } from "../errors.ts";
 import { checkPeerOptions } from "../peer.ts";
 import { Pool } from "./pool.ts";

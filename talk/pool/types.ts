@@ -123,7 +123,8 @@ export interface PoolOptions<C extends Carried = Carried>
    * Called with every new connection, to log in or restore what the server needs.
    * Make its calls on `peer`: calls of the pool go to this member only when it has
    * finished. If it throws, the connection is closed, the attempt counts as failed,
-   * and the error goes to `onError` with the peer. Default: none.
+   * and the error goes to `onError` with the peer. To give the member up, throw a
+   * `TalkError` that is `permanent`. Default: none.
    */
   onConnect?:
     | ((peer: Peer<C>, member: PoolMember<C>) => void | Promise<void>)

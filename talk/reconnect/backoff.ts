@@ -1,5 +1,5 @@
 import { checkOption } from "../../check_option.ts";
-import { MAX_DELAY } from "../../time_limit.ts";
+import { limitWait, MAX_DELAY } from "../../time_limit.ts";
 import { DEFAULT_RECONNECT_OPTIONS } from "../dial/dial.ts";
 import type { BackoffOptions } from "./types.ts";
 
@@ -53,4 +53,11 @@ export class Backoff {
     this.#next = Math.min(this.#max, Math.max(1, this.#next * 2));
     return this.#last;
   }
+}
+
+/** Resolves after `ms` milliseconds, or earlier when the signal aborts. */
+export function wait(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    limitWait({ signal, timeout: ms }, () => resolve());
+  });
 }

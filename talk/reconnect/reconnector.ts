@@ -1,4 +1,3 @@
-import "../mod.ts"; // Keeps bundles in few chunks.
 import type { Carried } from "../../codec/internal.ts";
 import {
   connectionLost,

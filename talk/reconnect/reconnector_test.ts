@@ -459,6 +459,21 @@ Deno.test("reconnecting peer: a permanent error is not retried", async () => {
   }
 });
 
+Deno.test("reconnecting peer: onConnect can give up, by a permanent error", async () => {
+  const error = new TalkError("dial-failed", "Cannot log in", {
+    permanent: true,
+  });
+  const world = new World({
+    onConnect() {
+      throw error;
+    },
+  });
+  const call = world.peer.call("echo", [1]).catch((error) => error);
+  assertStrictEquals(await world.peer.closed.catch((e) => e), error);
+  assertStrictEquals(await call, error);
+  assertEquals(world.delays, []);
+});
+
 Deno.test("reconnecting peer: a permanent error ends it later, too, and its waiting calls", async () => {
   const world = new World();
   await world.reach("connected");

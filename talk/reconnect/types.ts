@@ -46,7 +46,8 @@ export interface ReconnectOptions<C extends Carried = Carried>
    * Called with every new connection, to restore what the server lost with the
    * previous one. Make its calls on `peer`: all other calls wait until it has
    * finished. If it throws, the connection is closed, the attempt counts as failed,
-   * and the error goes to `onError` with the peer. Default: none.
+   * and the error goes to `onError` with the peer. To give up, throw a `TalkError`
+   * that is `permanent`. Default: none.
    */
   onConnect?: ((peer: Peer<C>) => void | Promise<void>) | undefined;
   /**

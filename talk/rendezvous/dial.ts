@@ -1,6 +1,7 @@
 import type { SchemeOptions, Transport } from "../../mux/internal.ts";
 import { pinsOf, type QuicEndpointLike } from "../../mux/internal_deno.ts";
-import { dial, wait } from "../dial/dial.ts";
+import { dial } from "../dial/dial.ts";
+import { wait } from "../reconnect/backoff.ts";
 import type { Peer } from "../peer.ts";
 import {
   dialDirectly,

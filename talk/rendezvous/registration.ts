@@ -4,7 +4,8 @@ import type {
   SchemeListenTerms,
 } from "../../mux/internal.ts";
 import type { Handler, RpcResponse } from "../../rpc/internal.ts";
-import { dial, wait } from "../dial/dial.ts";
+import { dial } from "../dial/dial.ts";
+import { wait } from "../reconnect/backoff.ts";
 import type { Peer } from "../peer.ts";
 import { Backoff } from "../reconnect/backoff.ts";
 import { localPlaces, socketFor } from "./connection/direct.ts";

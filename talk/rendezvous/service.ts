@@ -1,11 +1,5 @@
-import {
-  type Channel,
-  isRawChannel,
-  type PeerCertificate,
-  type Pem,
-  pipe,
-  splice,
-} from "../../mux/internal.ts";
+import type { Channel, PeerCertificate, Pem } from "../../mux/internal.ts";
+import { isRawChannel, pipe, splice } from "../../mux/internal_server.ts";
 import { checkList, checkObject, checkOption } from "../../check_option.ts";
 import {
   type Call,

@@ -178,6 +178,23 @@ Deno.test("browser: where no more parts can be loaded, errors have a code and sa
     await Promise.allSettled([writing, right.close(), session.close()]);
   }));
 
+Deno.test("browser: where no more parts can be loaded, the runtime pipes a channel into another", () =>
+  withoutParts(async ({ memoryTransports, qmux }) => {
+    const [near, far] = memoryTransports();
+    const server = qmux(far);
+    const piped = Promise.withResolvers<void>();
+    server.accept(({ readable, writable }) => {
+      readable.pipeTo(writable).then(piped.resolve, piped.reject);
+    });
+    const client = qmux(near);
+    const { readable, writable } = await client.open();
+    const writer = writable.getWriter();
+    const sent = writer.write(new TextEncoder().encode("echo"));
+    await Promise.all([sent, writer.close(), piped.promise]);
+    assertEquals(await new Response(readable).text(), "echo");
+    await Promise.all([client.close(), server.close()]);
+  }));
+
 Deno.test("browser: where the parts of a scheme cannot be loaded, errors have a code, say so and are not permanent", () =>
   withoutParts(async ({ dial, listen, TalkError }) => {
     for (

@@ -22,6 +22,7 @@ import type { CodecName } from "./wire_value.ts";
 import "../../rpc/callback/received.ts";
 import "../../rpc/client/failed_arguments.ts";
 import "../../rpc/forward/forwarding.ts";
+import "../../rpc/handler/answering.ts";
 import "../../rpc/internal_server.ts";
 
 /** A session of ours, whatever its type is called. */

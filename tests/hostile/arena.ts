@@ -3,7 +3,13 @@
  *
  * @module
  */
-import type { Attack, HealthyReport, Measured, Setup } from "./attack.ts";
+import type {
+  Attack,
+  HealthyReport,
+  Measured,
+  Place,
+  Setup,
+} from "./attack.ts";
 import { AttackerProcess } from "./attacker_process.ts";
 import { LEFTOVER, SERVER_HEAP_MIB, STALL_LIMIT } from "./bounds.ts";
 import { OtherLoad } from "./other_load.ts";
@@ -34,7 +40,7 @@ export class Arena implements AsyncDisposable {
   readonly #directory: string;
   readonly #server: TalkingProcess;
   readonly #healthy: TalkingProcess;
-  readonly #address: string;
+  readonly #place: Place;
   readonly #errors: string[];
   #warm = false;
 
@@ -42,13 +48,13 @@ export class Arena implements AsyncDisposable {
     directory: string,
     server: TalkingProcess,
     healthy: TalkingProcess,
-    address: string,
+    place: Place,
     errors: string[],
   ) {
     this.#directory = directory;
     this.#server = server;
     this.#healthy = healthy;
-    this.#address = address;
+    this.#place = place;
     this.#errors = errors;
   }
 
@@ -56,28 +62,28 @@ export class Arena implements AsyncDisposable {
   static async start(directory: string, setup: Setup): Promise<Arena> {
     const config = `${directory}/deno.json`;
     const errors: string[] = [];
-    const listening = Promise.withResolvers<string>();
+    const listening = Promise.withResolvers<Place>();
     const server = new TalkingProcess({
       script: "server.ts",
       args: [directory, JSON.stringify(setup)],
       config,
       v8Flags: [`--max-old-space-size=${SERVER_HEAP_MIB}`, "--expose-gc"],
-      onEvent({ address, error }) {
-        if (address !== undefined) listening.resolve(address as string);
+      onEvent({ address, pin, error }) {
+        if (address !== undefined) listening.resolve({ address, pin } as Place);
         if (error !== undefined) errors.push(codeOf(error as Event));
       },
     });
     try {
-      const address = await orDeath(listening.promise, server);
+      const place = await orDeath(listening.promise, server);
       const ready = Promise.withResolvers<void>();
       const healthy = new TalkingProcess({
         script: "healthy.ts",
-        args: [directory, address, setup.codec ?? "json"],
+        args: [directory, JSON.stringify(place), setup.codec ?? "json"],
         config,
         onEvent: () => ready.resolve(),
       });
       await orDeath(ready.promise, healthy);
-      return new Arena(directory, server, healthy, address, errors);
+      return new Arena(directory, server, healthy, place, errors);
     } catch (error) {
       await server[Symbol.asyncDispose]();
       throw error;
@@ -106,7 +112,7 @@ export class Arena implements AsyncDisposable {
     if (attack.beside !== undefined) names.push(attack.beside);
     const all = names.map((name) => attackers.use(this.#attacker(name)));
     const begun = performance.now();
-    const found = await Promise.all(all.map((it) => it.run(this.#address, ms)));
+    const found = await Promise.all(all.map((it) => it.run(this.#place, ms)));
     // A handful of calls would not be enough to judge a short attack.
     const rest = begun + Math.min(ms, LEAST) - performance.now();
     await pause(Math.max(0, rest));

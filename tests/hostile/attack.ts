@@ -12,7 +12,7 @@ export interface Setup {
    * What it listens on. `serve` is `serveWebSocket()` in a `Deno.serve()`.
    * Default: `tcp`.
    */
-  transport?: "tcp" | "ws" | "serve";
+  transport?: "tcp" | "ws" | "serve" | "quic" | "wt";
   /** How values travel. Default: `json`. */
   codec?: "json" | "cbor" | "msgpack";
   /**
@@ -22,6 +22,13 @@ export interface Setup {
   service?: "plain" | "gateway" | "rendezvous";
   /** Whether sessions may survive their connection. Default: they may not. */
   resume?: boolean;
+}
+
+/** Where the server is. */
+export interface Place {
+  address: string;
+  /** The fingerprint by which to trust it, if it has a certificate. */
+  pin?: string;
 }
 
 /** What must happen to the attacking session. */

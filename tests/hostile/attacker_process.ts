@@ -1,4 +1,4 @@
-import type { Findings } from "./attack.ts";
+import type { Findings, Place } from "./attack.ts";
 import { TalkingProcess } from "./talking_process.ts";
 
 /** Milliseconds beyond its time that an attacker has for its report. */
@@ -21,8 +21,8 @@ export class AttackerProcess implements AsyncDisposable {
   }
 
   /** Attacks; undefined if it never says what came of it. */
-  async run(address: string, ms: number): Promise<Findings | undefined> {
-    const target = { address, directory: this.#directory, ms };
+  async run(place: Place, ms: number): Promise<Findings | undefined> {
+    const target = { ...place, directory: this.#directory, ms };
     const answer = await this.#process.ask(
       "attack",
       { name: this.#name, target },

@@ -5,37 +5,48 @@
  */
 import type { Peer, PeerOptions } from "../../mod.ts";
 import { framed, utf8, values } from "../support/wire.ts";
-import type { Attack, Check, Findings } from "./attack.ts";
+import type { Attack, Check, Findings, Place } from "./attack.ts";
 import { type Codec, type Library, loadCodec, loadLibrary } from "./library.ts";
-import { aborted, Line, type LineOptions } from "./line.ts";
+import { aborted, Line, type LineOptions, type LineState } from "./line.ts";
+import { QuicLine } from "./quic_line.ts";
 import { RawSession } from "./raw_session.ts";
 
 /** The default of version 0.1.0, which does not export it. */
 const DEFAULT_VALUE_SIZE = 16 * 1024 * 1024;
 
 /** The server to attack, and for how long. */
-export interface Target {
-  address: string;
+export interface Target extends Place {
   directory: string;
   ms: number;
+}
+
+/** A connection of an attack, as its report counts it. */
+interface Counted {
+  readonly state: LineState;
+  /** Bytes written so far. */
+  readonly sent: number;
+  close(): Promise<void>;
 }
 
 /** A running attack. */
 export class Attacker {
   readonly address: string;
+  /** What to trust the server by. */
+  readonly pin: string | undefined;
   readonly ms: number;
   /** The library of the server's checkout, for honest clients. */
   readonly library: Library;
   readonly codec: Codec;
   /** Aborts when the time is over. */
   readonly signal: AbortSignal;
-  readonly #lines: Line[] = [];
+  readonly #lines: Counted[] = [];
   readonly #peers: Peer[] = [];
   readonly #checks: Check[] = [];
   #expected: string[] | undefined;
 
   private constructor(target: Target, library: Library, codec: Codec) {
     this.address = target.address;
+    this.pin = target.pin;
     this.ms = target.ms;
     this.library = library;
     this.codec = codec;
@@ -64,6 +75,13 @@ export class Attacker {
     return line;
   }
 
+  /** A connection of QUIC, by default in this package's own dialect. */
+  async quic(protocol?: string): Promise<QuicLine> {
+    const line = await QuicLine.connect(this, protocol);
+    this.#lines.push(line);
+    return line;
+  }
+
   /** Channels over a raw connection. */
   async session(): Promise<RawSession> {
     return new RawSession(await this.line());
@@ -73,6 +91,7 @@ export class Attacker {
   async dial(options: PeerOptions = {}): Promise<Peer> {
     const peer = await this.library.dial(this.address, {
       codec: this.codec,
+      ...(this.pin !== undefined && { tls: { pin: this.pin } }),
       ...options,
     });
     peer.closed.catch(() => {});

@@ -14,6 +14,7 @@ import { attacks as frames } from "./attacks/frames.ts";
 import { attacks as gateways } from "./attacks/gateway.ts";
 import { attacks as peersOfGo } from "./attacks/peers_of_go.ts";
 import { attacks as places } from "./attacks/places.ts";
+import { attacks as overQuic } from "./attacks/quic.ts";
 import { attacks as rendezvous } from "./attacks/rendezvous.ts";
 import { attacks as resuming } from "./attacks/resume.ts";
 import { attacks as withValues } from "./attacks/values.ts";
@@ -50,6 +51,7 @@ export const ATTACKS: readonly Attack[] = [
   ...gateways,
   ...resuming,
   ...rendezvous,
+  ...overQuic,
   ...words,
   ...faults,
   ...crowds,

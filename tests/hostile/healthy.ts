@@ -1,13 +1,13 @@
 // The healthy client: calls every 5 ms over its own connection, and opens a
 // new connection every 100 ms.
 //
-//   deno run -A tests/hostile/healthy.ts DIRECTORY ADDRESS [CODEC]
+//   deno run -A tests/hostile/healthy.ts DIRECTORY PLACE [CODEC]
 //
-// Writes `ready` after its first answer. Answers `report` with the figures
+// PLACE is a `Place` in JSON. Writes `ready` after its first answer. Answers `report` with the figures
 // since the last report.
 
 import { answerAll, say } from "./answering.ts";
-import type { HealthyReport } from "./attack.ts";
+import type { HealthyReport, Place } from "./attack.ts";
 import { Latencies } from "./latencies.ts";
 import { loadCodec, loadLibrary } from "./library.ts";
 
@@ -16,9 +16,11 @@ const CONNECT_INTERVAL = 100;
 /** Milliseconds after which a call has failed. */
 const PATIENCE = 30_000;
 
-const [directory, address, codecName = "json"] = Deno.args;
+const [directory, text, codecName = "json"] = Deno.args;
+const { address, pin } = JSON.parse(text!) as Place;
 const { dial } = await loadLibrary(directory!);
 const codec = await loadCodec(directory!, codecName);
+const options = { codec, ...(pin !== undefined && { tls: { pin } }) };
 
 const calls = new Latencies(CALL_INTERVAL);
 const connects = new Latencies(CONNECT_INTERVAL);
@@ -67,7 +69,7 @@ async function keep(
 }
 
 async function connectAnew(): Promise<void> {
-  await using peer = await dial(address!, { codec, timeout: PATIENCE });
+  await using peer = await dial(address, { ...options, timeout: PATIENCE });
   await peer.call("ping", [], { timeout: PATIENCE });
 }
 
@@ -109,7 +111,7 @@ function report(): HealthyReport {
   return made;
 }
 
-const peer = await dial(address!, { codec });
+const peer = await dial(address, options);
 await peer.call("ping", []);
 void keep(
   "call",

@@ -3,7 +3,8 @@
 //   deno run -A tests/hostile/server.ts DIRECTORY SETUP
 //
 // DIRECTORY is the checkout whose library it uses, SETUP is a `Setup` in JSON.
-// Writes its address, then every error passed to `onError`. Answers `stats`.
+// Writes its address, with what to trust it by, then every error passed to `onError`.
+// Answers `stats`.
 
 import type { Handler, Peer } from "../../mod.ts";
 import { SELECTORS } from "../../talk/rendezvous/wire.ts";
@@ -56,14 +57,22 @@ async function front(): Promise<Handler> {
   return library.forward(middle);
 }
 
-/** Listens; returns the address. */
-async function start(): Promise<string> {
+/** Listens; returns where, and the fingerprint of its certificate if it has one. */
+async function start(): Promise<{ address: string; pin?: string }> {
   const local = "127.0.0.1:0";
   if (setup.transport !== "serve") {
     const scheme = setup.transport ?? "tcp";
-    const listener = await library.listen(`${scheme}://${local}`, options);
+    const isQuic = scheme === "quic" || scheme === "wt";
+    const tls = isQuic
+      ? await (await import("../support/quic.ts")).loopbackCertificate()
+      : undefined;
+    const listener = await library.listen(`${scheme}://${local}`, {
+      ...options,
+      ...(tls !== undefined && { tls: { cert: tls.cert, key: tls.key } }),
+    });
     void watch(listener);
-    return listener.addr;
+    const address = listener.addr;
+    return tls === undefined ? { address } : { address, pin: tls.fingerprint };
   }
   const serveWebSocket = await loadServeWebSocket(directory!);
   const handle = serveWebSocket(options);
@@ -72,7 +81,7 @@ async function start(): Promise<string> {
     { hostname: "127.0.0.1", port: 0, onListen() {} },
     handle,
   );
-  return `ws://127.0.0.1:${server.addr.port}/`;
+  return { address: `ws://127.0.0.1:${server.addr.port}/` };
 }
 
 async function watch(listener: AsyncIterable<Peer>): Promise<void> {
@@ -93,7 +102,7 @@ async function alive(): Promise<number> {
   return heapUsed + external;
 }
 
-say({ address: await start() });
+say(await start());
 await answerAll({
   stats: async () => ({
     alive: await alive(),

@@ -80,11 +80,16 @@ export function sizeOf(seed: number): number {
     .reduce((sum, size) => sum + size, 0);
 }
 
-/** Runs the same session between what `dial` dials and what `listener` accepts. */
+/**
+ * Runs the same session between what `dial` dials and what `listener` accepts.
+ *
+ * @param settled resolves when the session can be closed; its last bytes have arrived
+ */
 export async function runDialed(
   seed: number,
   listener: AsyncIterable<Session>,
   dial: () => Promise<Session>,
+  settled?: () => Promise<void>,
 ): Promise<Outcome> {
   const accepting = listener[Symbol.asyncIterator]();
   const connect = async () => {
@@ -94,7 +99,7 @@ export async function runDialed(
   };
   try {
     return await within(
-      connect().then((ends) => run(planOf(new Random(seed)), ends)),
+      connect().then((ends) => run(planOf(new Random(seed)), ends, settled)),
       "a session that is cut",
       90_000,
     );
@@ -158,6 +163,7 @@ async function acceptOthers(network: MemoryNetwork): Promise<void> {
 async function run(
   plan: readonly Plan[],
   [dialer, listener]: readonly [Session, Session],
+  settled?: () => Promise<void>,
 ): Promise<Outcome> {
   try {
     const outcome = await Promise.all([
@@ -165,6 +171,7 @@ async function run(
       serve(plan, "dialer", dialer),
       serve(plan, "listener", listener),
     ]);
+    await settled?.();
     return outcome.flat();
   } finally {
     await Promise.all([dialer.close(), listener.close()]);

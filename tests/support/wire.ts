@@ -3,17 +3,7 @@
  *
  * @module
  */
-import {
-  headerSize,
-  MAX_FRAME_HEADER_SIZE,
-  writeClose,
-  writeData,
-  writeEof,
-  writeOpen,
-  writeOpenConfirm,
-  writeOpenFailure,
-  writeWindowAdjust,
-} from "../../mux/wire/frame.ts";
+import { FrameType, headerSize, writeFrame } from "../../mux/wire/frame.ts";
 import { FrameDecoder } from "../../mux/wire/frame_decoder.ts";
 
 /** A frame as a value. */
@@ -32,43 +22,40 @@ export type Frame =
   | { type: "eof"; recipient: number }
   | { type: "close"; recipient: number };
 
-/** Encodes one frame, by the functions that the frame queue uses. */
+/** Encodes one frame, by the function that the frame queue uses. */
 export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
-  const size = frame.type === "data" ? frame.payload.length : 0;
-  const out = new Uint8Array(MAX_FRAME_HEADER_SIZE + size);
-  writeFrame(out, frame);
-  return out.slice(0, headerSize(out[0]!) + size);
+  const header = headerOf(frame);
+  const size = headerSize(header[0]);
+  const payload = frame.type === "data" ? frame.payload : [];
+  const out = new Uint8Array(size + payload.length);
+  writeFrame(out, 0, ...header);
+  out.set(payload, size);
+  return out;
 }
 
-function writeFrame(out: Uint8Array, frame: Frame): void {
+/** What a frame begins with, as arguments of {@linkcode writeFrame}. */
+function headerOf(
+  frame: Frame,
+): [type: number, id: number, number?, number?, number?] {
   switch (frame.type) {
-    case "open":
-      return writeOpen(
-        out,
-        0,
-        frame.sender,
-        frame.window,
-        frame.maxPacketSize,
-      );
-    case "open-confirm":
-      return writeOpenConfirm(
-        out,
-        0,
-        frame.recipient,
-        frame.sender,
-        frame.window,
-        frame.maxPacketSize,
-      );
+    case "open": {
+      const { sender, window, maxPacketSize } = frame;
+      return [FrameType.OPEN, sender, window, maxPacketSize];
+    }
+    case "open-confirm": {
+      const { recipient, sender, window, maxPacketSize } = frame;
+      return [FrameType.OPEN_CONFIRM, recipient, sender, window, maxPacketSize];
+    }
     case "open-failure":
-      return writeOpenFailure(out, 0, frame.recipient);
+      return [FrameType.OPEN_FAILURE, frame.recipient];
     case "window-adjust":
-      return writeWindowAdjust(out, 0, frame.recipient, frame.bytes);
+      return [FrameType.WINDOW_ADJUST, frame.recipient, frame.bytes];
     case "data":
-      return writeData(out, 0, frame.recipient, frame.payload);
+      return [FrameType.DATA, frame.recipient, frame.payload.length];
     case "eof":
-      return writeEof(out, 0, frame.recipient);
+      return [FrameType.EOF, frame.recipient];
     case "close":
-      return writeClose(out, 0, frame.recipient);
+      return [FrameType.CLOSE, frame.recipient];
   }
 }
 

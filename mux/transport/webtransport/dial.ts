@@ -37,7 +37,7 @@ export async function dialWebTransport(
   try {
     return await untilAborted(openTransport(session), signal);
   } catch (error) {
-    closeQuietly(session);
+    abandon(session);
     if (signal.aborted) throw signal.reason;
     const failure = handshakeError(error, pins !== undefined);
     throw failure === error ? refused(error) : failure;
@@ -63,12 +63,13 @@ function refused(cause: unknown): Error {
   );
 }
 
-/** Closes a session; one that was not established throws, which is ignored. */
-function closeQuietly(session: WebTransportLike): void {
+/** Closes a session, which may not be established yet. */
+function abandon(session: WebTransportLike): void {
   try {
     session.close();
   } catch {
-    // It is closed as far as it was open.
+    // Deno cannot do so before it is established.
+    session.ready.then(() => session.close()).catch(() => {});
   }
 }
 

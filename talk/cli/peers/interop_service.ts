@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type Channel, splice } from "../../../mux/internal.ts";
+import type { Channel } from "../../../mux/internal.ts";
+import { splice } from "../../../mux/internal_server.ts";
 import {
   type Call,
   type HandlerFunction,

@@ -6,7 +6,8 @@
  */
 import { qmux } from "../../../mux/internal.ts";
 import { messagePortTransport } from "../../../mux/internal_deno.ts";
-import { errorText, handlerFrom } from "../../../rpc/internal.ts";
+import { handlerFrom } from "../../../rpc/internal.ts";
+import { errorText } from "../../../rpc/internal_server.ts";
 import {
   type ServiceHealth,
   withReflection,
