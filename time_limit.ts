@@ -106,22 +106,27 @@ export function limitedSignal(limits: WaitLimits): LimitedSignal {
   return { signal: controller.signal, [Symbol.dispose]: cancel };
 }
 
+/** Waits for a promise, within limits; {@linkcode limitWait} says why it ends early. */
+async function within<T>(limits: WaitLimits, waited: Promise<T>): Promise<T> {
+  const early = Promise.withResolvers<never>();
+  const cancel = limitWait(limits, early.reject);
+  try {
+    return await Promise.race([waited, early.promise]);
+  } finally {
+    cancel();
+  }
+}
+
 /**
  * Waits for a promise, until `signal` aborts.
  *
  * @throws {unknown} the error of the promise, or the reason of the signal
  */
-export async function orAborted<T>(
+export function orAborted<T>(
   waited: Promise<T>,
   signal: AbortSignal | undefined,
 ): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const cancel = limitWait({ signal }, aborted.reject);
-  try {
-    return await Promise.race([waited, aborted.promise]);
-  } finally {
-    cancel();
-  }
+  return within({ signal }, waited);
 }
 
 /**
@@ -155,17 +160,12 @@ export const LOAD_TIMEOUT = 10_000;
  *
  * @throws {unknown} the error of loading, or that of {@linkcode loadedTooLate}
  */
-export async function loadedInTime<T>(
+export function loadedInTime<T>(
   loading: Promise<T>,
   ms = LOAD_TIMEOUT,
 ): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const cancel = timeLimit(ms, () => late.reject(loadedTooLate(ms)));
-  try {
-    return await Promise.race([loading, late.promise]);
-  } finally {
-    cancel();
-  }
+  const onTimeout = () => loadedTooLate(ms);
+  return within({ timeout: ms, onTimeout }, loading);
 }
 
 /** What is wrong if `import()` fails. */
@@ -181,16 +181,12 @@ export function loadedTooLate(ms: number): Error {
  *
  * @returns whether it has settled
  */
-export async function settlesWithin(
+export function settlesWithin(
   ms: number,
   event: Promise<unknown>,
 ): Promise<boolean> {
-  const late = Promise.withResolvers<boolean>();
-  const cancel = timeLimit(ms, () => late.resolve(false));
   const settled = event.then(() => true, () => true);
-  const inTime = await Promise.race([settled, late.promise]);
-  cancel();
-  return inTime;
+  return within({ timeout: ms }, settled).catch(() => false);
 }
 
 /**

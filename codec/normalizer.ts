@@ -15,6 +15,8 @@ import { CodecError } from "./errors.ts";
  */
 export abstract class Normalizer {
   readonly #codec: string;
+  /** How many members the value has so far. */
+  #members = 0;
 
   /** Makes a normalizer for the codec of this name. */
   constructor(codec: string) {
@@ -41,9 +43,15 @@ export abstract class Normalizer {
   /**
    * Converts a value that is nested no deeper than `depth`.
    *
-   * @throws {CodecError} `unsupported-type` or `too-deep`
+   * @throws {CodecError} `unsupported-type`, `too-deep` or `too-many-items`
    */
   normalize(value: unknown, depth: number): unknown {
+    this.#members = 0;
+    return this.convert(value, depth);
+  }
+
+  /** Converts a value, or one inside of it. */
+  protected convert(value: unknown, depth: number): unknown {
     switch (typeof value) {
       case "string":
         return this.string(value);
@@ -94,6 +102,21 @@ export abstract class Normalizer {
   }
 
   /**
+   * Counts members of arrays and objects before they are visited.
+   *
+   * @throws {CodecError} `too-many-items`
+   */
+  protected countMembers(members: number): void {
+    this.#members += members;
+    if (this.#members > MAX_MEMBERS) {
+      throw new CodecError(
+        "too-many-items",
+        `Cannot encode value as ${this.#codec}: it has too many items, with its holes and all repeated parts`,
+      );
+    }
+  }
+
+  /**
    * Makes the error for a value that cannot be encoded.
    *
    * @param what its type
@@ -112,18 +135,18 @@ export abstract class Normalizer {
     // First, as Node's Buffer has a toJSON().
     if (value instanceof Uint8Array) return this.bytes(value);
     const { toJSON } = value as { toJSON?: unknown };
-    if (typeof toJSON !== "function") return this.#members(value, depth);
+    if (typeof toJSON !== "function") return this.#container(value, depth);
     if (value instanceof Date && toJSON === Date.prototype.toJSON) {
       return this.date(value, depth);
     }
     const json: unknown = toJSON.call(value, "");
     // Without another toJSON(), as the result may be the same object.
     return typeof json === "object" && json !== null
-      ? this.#members(json, depth)
-      : this.normalize(json, depth);
+      ? this.#container(json, depth)
+      : this.convert(json, depth);
   }
 
-  #members(value: object, depth: number): unknown {
+  #container(value: object, depth: number): unknown {
     if (depth <= 0) {
       throw new CodecError(
         "too-deep",
@@ -142,14 +165,13 @@ export abstract class Normalizer {
   }
 
   #array(value: readonly unknown[], depth: number): readonly unknown[] {
-    if (value.length > MAX_LENGTH) {
-      throw this.unsupported("an array this long");
-    }
+    this.countMembers(value.length);
     let copy: unknown[] | undefined;
     for (let i = 0; i < value.length; i++) {
       const member = value[i];
-      const form = this.normalize(member, depth);
+      const form = this.convert(member, depth);
       if (copy === undefined && !Object.is(form, member)) {
+        this.countMembers(3 * value.length);
         copy = value.slice(0, i);
       }
       copy?.push(form);
@@ -163,6 +185,7 @@ export abstract class Normalizer {
     depth: number,
   ): Record<string, unknown> {
     const keys = Object.keys(value);
+    this.countMembers(4 * keys.length);
     if (keys.length === 0 && !plain && hasMembers(value)) {
       throw this.unsupported(
         `an instance of ${typeName(value, "[object Object]")}`,
@@ -176,7 +199,7 @@ export abstract class Normalizer {
       const name = this.key(key);
       const form = member === undefined
         ? undefined
-        : this.normalize(member, depth);
+        : this.convert(member, depth);
       if (copy === undefined) {
         if (form !== undefined && Object.is(form, member) && name === key) {
           continue;
@@ -191,10 +214,12 @@ export abstract class Normalizer {
 }
 
 /**
- * The elements that V8 can keep of an array; a longer one has mostly holes, or is a
- * proxy, and would be encoded for minutes.
+ * The elements of arrays that a value may have, which are visited in 0.1 s. Other
+ * members, and elements of arrays that are copied, count as four. Values with more are
+ * mistakes: arrays of holes, or what contains the same parts again and again, which a
+ * few objects can do without end.
  */
-const MAX_LENGTH = 2 ** 27;
+const MAX_MEMBERS = 2 ** 24;
 
 /** Whether an object is a stream or another async iterable. */
 function isStream(value: object, plain: boolean): boolean {

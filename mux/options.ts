@@ -186,7 +186,7 @@ export function resolveOptions(
   const { memoryPool } = options;
   if (memoryPool !== undefined) {
     const made = "from memoryPool()";
-    checkMethods('option "memoryPool"', memoryPool, made, "join");
+    checkMethods('option "memoryPool"', memoryPool, made, "admit");
   }
   const resolved = withDefaults(options, DEFAULT_SESSION_OPTIONS, RANGES);
   resolved.maxWindowSize = Math.max(

@@ -29,7 +29,7 @@ import {
 } from "./wire/frame_decoder.ts";
 import { FrameQueue, WRITE_TARGET } from "./wire/frame_queue.ts";
 import { resolveOptions, type SessionOptions } from "./options.ts";
-import { loadedInTime, timeLimit } from "../time_limit.ts";
+import { loadedInTime, settlesWithin, timeLimit } from "../time_limit.ts";
 import { duplexTransport } from "./transport/duplex.ts";
 import type {
   AbortableTransport,
@@ -185,7 +185,7 @@ export class QmuxSession implements RawSession {
     const adopting = "writeOwned" in this.#transport
       ? this.#transport as AdoptingTransport
       : undefined;
-    const share = (options.memoryPool as SharedPool | undefined)?.join();
+    const share = (options.memoryPool as SharedPool | undefined)?.admit();
     this.#queue = new FrameQueue({
       write: (bytes, dataCost) => {
         this.channels.tick();
@@ -209,9 +209,9 @@ export class QmuxSession implements RawSession {
       exchange: adopting && (() => adopting.exchange()),
       earlyWrite: (this.#transport as Partial<GatheringTransport>).earlyWrite,
       clock,
-      deferred: share?.deferred ?? DEFERRED_WRITES,
+      deferred: share?.pool.deferred ?? DEFERRED_WRITES,
     });
-    this.#turns = share?.turns ?? new TurnBudget();
+    this.#turns = share?.pool.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     (this.#transport as Partial<AccountedTransport>).useAccount?.(this.account);
     this.channels = new ChannelTable(
@@ -497,14 +497,9 @@ export class QmuxSession implements RawSession {
     if (this.#state === "ended") return await this.#closeTransport();
     this.#state = "closing";
     this.channels.close(sessionClosed());
-    const expired = Promise.withResolvers<void>();
-    const cancelLimit = timeLimit(this.#closeTimeout, () => {
-      // The peer had its time: closing the transport must not take more.
-      (this.#transport as AbortableTransport).abort?.();
-      expired.resolve();
-    });
-    await Promise.race([expired.promise, this.#drain()]);
-    cancelLimit();
+    const drained = await settlesWithin(this.#closeTimeout, this.#drain());
+    // The peer had its time: closing the transport must not take more.
+    if (!drained) (this.#transport as AbortableTransport).abort?.();
     this.#end(undefined);
     await this.#closeTransport();
   }
@@ -558,11 +553,7 @@ export class QmuxSession implements RawSession {
 
   /** Writes some bytes, which the peer may not read, and closes the transport. */
   async #closeAfter(bytes: Uint8Array): Promise<void> {
-    const expired = Promise.withResolvers<void>();
-    const cancel = timeLimit(this.#closeTimeout, expired.resolve);
-    const written = this.#transport.write(bytes).catch(() => {});
-    await Promise.race([written, expired.promise]);
-    cancel();
+    await settlesWithin(this.#closeTimeout, this.#transport.write(bytes));
     await this.#closeTransport();
   }
 }

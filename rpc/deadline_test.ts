@@ -309,6 +309,32 @@ test("Call.caller: its calls have no more time than is left", async (t) => {
   assertLeft(await client.call("inner", [90_000], options), 60_000);
 });
 
+test("Call.caller: under a deadline, it refuses what is no options, too", async (t) => {
+  const [client] = t.pair({ handler: () => {} }, {
+    handler: handlerFrom({
+      errors: withCall(async ({ caller }: Call) => {
+        const errors: string[] = [];
+        for (const options of [5, null, "text", []] as never[]) {
+          for (const verb of ["call", "request"] as const) {
+            const error = await assertRejects(
+              () => caller[verb]("x", null, options),
+              TypeError,
+            );
+            errors.push(error.message);
+          }
+        }
+        return errors;
+      }),
+    }),
+  });
+  const plain = await client.call("errors") as string[];
+  assertEquals(
+    await client.call("errors", null, { timeout: 60_000 }),
+    plain,
+  );
+  assertEquals(plain.length, 8);
+});
+
 test("Call.caller: a call of it that takes too long fails with deadline-exceeded, and is not reported", async (t) => {
   const time = t.time();
   const inner = Promise.withResolvers<unknown>();

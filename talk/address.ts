@@ -18,10 +18,9 @@ export async function loaded<T>(verb: Verb, loading: Promise<T>): Promise<T> {
   try {
     return await (verb === "listen" ? loadedInTime(loading) : loading);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : cause;
     throw new TalkError(
       `${verb}-failed`,
-      `Cannot ${verb}: ${NOT_LOADED}: ${why}`,
+      `Cannot ${verb}: ${NOT_LOADED}: ${textOf(cause)}`,
       { cause },
     );
   }
@@ -50,15 +49,13 @@ export async function resolveAddress(
   const loading = name === "peer" ? peerScheme() : loadScheme(name);
   const scheme = loading && await loaded(verb, loading);
   if (scheme === undefined) {
+    const isOfWeb = /^https?$/.test(name);
     throw new TalkError(
       "unknown-scheme",
       `Cannot use address "${
         redactedAddress(address)
-      }": its scheme is not one of ${
-        [
-          ...SCHEME_NAMES,
-          "peer",
-        ].join(", ")
+      }": its scheme is not one of ${SCHEME_NAMES.join(", ")}, peer${
+        isOfWeb ? "; use ws: or wss:" : ""
       }`,
     );
   }
@@ -82,7 +79,7 @@ export function addressError(
     bad ? "bad-address" : `${verb}-failed`,
     `Cannot ${verb === "dial" ? "dial" : "listen on"} "${
       redactedAddress(address)
-    }": ${reasonOf(cause, address)}`,
+    }": ${hidden(textOf(cause), address)}`,
     { cause: withoutSecrets(cause, address), permanent },
   );
 }
@@ -137,11 +134,8 @@ export function isPermanent(cause: unknown): boolean {
     PERMANENT_CODES.includes(code);
 }
 
-function reasonOf(cause: unknown, address: string): string {
-  return hidden(
-    cause instanceof Error ? cause.message : String(cause),
-    address,
-  );
+function textOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Errors of the runtime may quote the address. */

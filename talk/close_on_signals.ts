@@ -31,8 +31,9 @@ export interface CloseOnSignalsOptions {
    */
   signals?: readonly string[] | undefined;
   /**
-   * Called with each signal, after closing has begun, and with the number of
-   * signals so far: 1 for the one that drains. Default: none.
+   * Called with each signal, before closing begins, and with the number of signals
+   * so far: 1 for the one that drains. A call that it makes then is one in progress,
+   * for which draining waits. Default: none.
    */
   onSignal?: ((signal: string, count: number) => void) | undefined;
 }
@@ -106,11 +107,15 @@ export function closeOnSignals(
     received ??= signal;
     count++;
     const end = () => runtime.exit(exitCode(signal));
-    if (count === 1) void closeAll(all, { drainTimeout });
-    // In a later turn: what the program does when it is closed comes first.
-    else if (count === 2) void closeAll(all).finally(() => setTimeout(end));
-    else end();
-    onSignal?.(signal, count);
+    try {
+      // First, while a peer can still make calls, such as one that says goodbye.
+      onSignal?.(signal, count);
+    } finally {
+      if (count === 1) void closeAll(all, { drainTimeout });
+      // In a later turn: what the program does when it is closed comes first.
+      else if (count === 2) void closeAll(all).finally(() => setTimeout(end));
+      else end();
+    }
   }
   function forget(): void {
     for (const [signal, listener] of listening) {

@@ -22,8 +22,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       await using server = start("drains");
       await server.line("ready");
       server.child.kill(signal);
-      await server.line("close 1234");
       await server.line(`${signal} 1`);
+      await server.line("close 1234");
       await server.line(`closed by ${signal}`);
       const { code, signal: by } = await server.ended();
       assertEquals([code, by], [0, null]);
@@ -39,8 +39,8 @@ testSignals(
     server.child.kill("SIGTERM");
     await server.line("SIGTERM 1");
     server.child.kill("SIGINT");
-    await server.line("close 0");
     await server.line("SIGINT 2");
+    await server.line("close 0");
     // What the program does when it is closed still happens.
     await server.line("closed by SIGTERM");
     assertEquals((await server.ended()).code, 130);

@@ -49,7 +49,7 @@ import {
   windowTransport,
 } from "@qtalk/qtalk/mux";
 import { observe } from "@qtalk/qtalk/observe";
-import { dialPool } from "@qtalk/qtalk/pool";
+import { dialPool, workerPool } from "@qtalk/qtalk/pool";
 import { quicSession } from "@qtalk/qtalk/quic";
 import { describeHandler, withReflection } from "@qtalk/qtalk/reflection";
 import { rendezvousService } from "@qtalk/qtalk/rendezvous";
@@ -401,6 +401,10 @@ const TABLE: Readonly<Record<string, Row>> = {
     ...sessionOptions((options) => memoryPair(options)),
   },
   memoryPool: { options: [memoryPool, OBJECT] },
+  workerPool: {
+    options: [workerPool, OBJECT],
+    balance: [(balance) => workerPool({ balance }), FUNCTION],
+  },
   memoryTransports: {},
   messagePortTransport: {
     port: [messagePortTransport, NONE],

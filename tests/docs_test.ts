@@ -29,7 +29,12 @@ import {
   retry,
 } from "@qtalk/qtalk/middleware";
 import { DEFAULT_FAN_OUT_OPTIONS, fanOut } from "@qtalk/qtalk/fan-out";
-import { DEFAULT_POOL_OPTIONS, dialPool } from "@qtalk/qtalk/pool";
+import {
+  DEFAULT_BALANCE_OPTIONS,
+  DEFAULT_POOL_OPTIONS,
+  dialPool,
+  workerPool,
+} from "@qtalk/qtalk/pool";
 import {
   DEFAULT_REFLECTION_OPTIONS,
   withReflection,
@@ -158,6 +163,7 @@ const DEFAULTS: Record<string, Readonly<Record<string, number>>> = {
   DialOptions: { timeout: DEFAULT_CONNECT_TIMEOUT },
   ReconnectOptions: DEFAULT_RECONNECT_OPTIONS,
   ListenResumeOptions: DEFAULT_RESUME_OPTIONS,
+  BalanceOptions: DEFAULT_BALANCE_OPTIONS,
   PoolOptions: DEFAULT_POOL_OPTIONS,
   FanOutOptions: DEFAULT_FAN_OUT_OPTIONS,
   RetryOptions: DEFAULT_RETRY_OPTIONS,
@@ -259,6 +265,7 @@ const USES: Record<string, Use> = {
   MemoryPoolOptions(options) {
     memoryPool(options);
   },
+  BalanceOptions: (options) => void workerPool(options),
   async PoolOptions(options) {
     try {
       await dialPool(["nothing:"], options);

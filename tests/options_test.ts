@@ -25,7 +25,7 @@ import { fanOut } from "@qtalk/qtalk/fan-out";
 import { rateLimit, retry } from "@qtalk/qtalk/middleware";
 import { withReflection } from "@qtalk/qtalk/reflection";
 import { closeOnSignals } from "@qtalk/qtalk/signals";
-import { dialPool, type PeerPool } from "@qtalk/qtalk/pool";
+import { dialPool, type PeerPool, workerPool } from "@qtalk/qtalk/pool";
 import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { dialSession } from "@qtalk/qtalk/talk";
 import {
@@ -188,11 +188,16 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
       "maxMembers",
       "maxFailovers",
       "maxWaitingCalls",
+      "maxCallsPerMember",
       "maxAttempts",
       "refreshInterval",
       "readyTimeout",
       "drainTimeout",
     ],
+  ],
+  "workerPool()": [
+    workerPool,
+    ["maxFailovers", "maxWaitingCalls", "maxCallsPerMember"],
   ],
   "fanOut()": [
     (options) => fanOut(undefined, options),

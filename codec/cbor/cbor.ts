@@ -309,17 +309,19 @@ class TaggingNormalizer extends PlainNormalizer {
   protected override builtIn(value: object, depth: number): unknown {
     if (value instanceof Map) {
       this.maps++;
+      this.countMembers(8 * value.size);
       const map = new Map<unknown, unknown>();
       for (const [key, member] of value) {
-        const name = this.normalize(key, depth - 1);
-        map.set(name, this.normalize(member, depth - 1));
+        const name = this.convert(key, depth - 1);
+        map.set(name, this.convert(member, depth - 1));
       }
       return new Tagged(Tag.MAP, map);
     }
     if (value instanceof Set) {
+      this.countMembers(4 * value.size);
       const elements = Array.from(
         value,
-        (element) => this.normalize(element, depth - 1),
+        (element) => this.convert(element, depth - 1),
       );
       return new Tagged(Tag.SET, elements);
     }

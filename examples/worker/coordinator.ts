@@ -3,35 +3,31 @@
 //
 //   deno run --allow-net=127.0.0.1 examples/worker/coordinator.ts
 
-import { listen, type Peer, RemoteError } from "@qtalk/qtalk";
+import { listen, MuxError } from "@qtalk/qtalk";
+import { workerPool } from "@qtalk/qtalk/pool";
 import { closeOnSignals } from "@qtalk/qtalk/signals";
 import type { Service } from "./worker.ts";
 
+// Each worker has one job at a time; the other jobs wait.
+using workers = workerPool({ maxCallsPerMember: 1 });
 const address = Deno.args[0] ?? "tcp://127.0.0.1:9999";
-await using listener = await listen(address);
+await using listener = await listen(address, {
+  onPeer: (peer) => void workers.add(peer),
+});
 closeOnSignals(listener);
+const stop = () => workers.close();
+listener.closed.then(stop, stop);
 console.log(`listening on ${listener.addr}`);
-
-// A stream as a queue: idle workers wait in it, and jobs wait for them.
-const { readable, writable } = new TransformStream<Peer, Peer>();
-const [enter, idle] = [writable.getWriter(), readable.getReader()];
-(async () => {
-  for await (const worker of listener) enter.write(worker);
-  enter.close();
-})();
 
 /** Lets a worker count the primes, and another one if that dies. */
 async function countPrimes(from: number, to: number): Promise<number> {
   for (;;) {
-    const { done, value: worker } = await idle.read();
-    if (done) throw new Error("The coordinator was stopped");
     try {
-      const count = await worker.remote<Service>().countPrimes(from, to);
-      enter.write(worker);
-      return count;
+      return await workers.remote<Service>().countPrimes(from, to);
     } catch (error) {
-      // The worker is alive: the job itself failed.
-      if (error instanceof RemoteError) throw error;
+      const wasLost = error instanceof MuxError &&
+        error.code === "connection-lost";
+      if (!wasLost) throw error;
       console.log("A worker died, its job goes to another");
     }
   }

@@ -155,7 +155,7 @@ export class MemoryAccount {
   get poolIsCrowded(): boolean {
     const share = this.#share;
     return share !== undefined &&
-      share.available * 2 < Math.min(this.limit, share.largest);
+      share.available * 2 < Math.min(this.limit, share.pool.largest);
   }
 
   /** Whether another channel with the smallest window can be opened. */
@@ -179,7 +179,7 @@ export class MemoryAccount {
 
   /** Whether less than half of what a pool can ever have free is free. */
   get poolIsLow(): boolean {
-    return this.#share !== undefined && this.#share.isLow;
+    return this.#share?.pool.isLow ?? false;
   }
 
   /**
@@ -192,7 +192,7 @@ export class MemoryAccount {
     const moreTaken = this.windows.counted + this.channels.counted - taken;
     return more >= step || more <= -step ||
       moreTaken >= step || moreTaken <= -step ||
-      this.#share !== undefined && this.#share.isLow;
+      this.#share !== undefined && this.#share.pool.isLow;
   }
 
   /** Takes what a channel needs, with its window of `size` bytes. */
@@ -241,7 +241,7 @@ export class MemoryAccount {
 
   /** See {@linkcode MemoryKind.largest}; this and what follows is for kinds. */
   get largest(): number {
-    return this.#share?.largest ?? Infinity;
+    return this.#share?.pool.largest ?? Infinity;
   }
 
   /** See {@linkcode MemoryKind.canTake}. */

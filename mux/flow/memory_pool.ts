@@ -84,8 +84,11 @@ export function memoryPool(options: MemoryPoolOptions = {}): MemoryPool {
 
 /** A pool, as sessions see it that were given one. */
 export interface SharedPool extends MemoryPool {
-  /** Makes the part of a new session. */
-  join(): PoolShare;
+  /**
+   * Makes the part of a new session. The check of options knows a pool by this
+   * method, which arrays do not have, as they have `join`.
+   */
+  admit(): PoolShare;
 }
 
 /** What one session holds of a pool. */
@@ -146,7 +149,7 @@ class SessionPool implements SharedPool {
     return { sessions: this.#sessions, held: this.#held };
   }
 
-  join(): PoolShare {
+  admit(): PoolShare {
     this.#sessions++;
     const member: Member = { held: 0 };
     const share = new PoolShare(this, member);
@@ -231,44 +234,25 @@ class SessionPool implements SharedPool {
 export class PoolShare {
   /** Called when other sessions have given memory back; see {@linkcode await}. */
   onFreed: () => void = () => {};
-  readonly #pool: SessionPool;
+  /** The pool. */
+  readonly pool: SessionPool;
   readonly #member: Member;
   #state: "open" | "closed" | "left" = "open";
 
-  /** Made by {@linkcode SharedPool.join}. */
+  /** Made by {@linkcode SharedPool.admit}. */
   constructor(pool: SessionPool, member: Member) {
-    this.#pool = pool;
+    this.pool = pool;
     this.#member = member;
-  }
-
-  /** The work that the sessions may do before the event loop turns. */
-  get turns(): TurnBudget {
-    return this.#pool.turns;
-  }
-
-  /** The frames of the sessions that wait for the next write. */
-  get deferred(): DeferredWrites {
-    return this.#pool.deferred;
   }
 
   /** Bytes that can be taken now, without the reserve. */
   get available(): number {
-    return this.#pool.availableTo(this.#member.held);
-  }
-
-  /** The most that can ever be taken at once. */
-  get largest(): number {
-    return this.#pool.largest;
-  }
-
-  /** Whether less than half of what can ever be free is free. */
-  get isLow(): boolean {
-    return this.#pool.isLow;
+    return this.pool.availableTo(this.#member.held);
   }
 
   /** Whether `bytes` can be taken; `reserved` for what may use the reserve. */
   fits(bytes: number, reserved: boolean): boolean {
-    return this.#pool.fits(this.#member.held, bytes, reserved);
+    return this.pool.fits(this.#member.held, bytes, reserved);
   }
 
   /**
@@ -278,27 +262,27 @@ export class PoolShare {
   change(bytes: number): void {
     const state = this.#state;
     if (state === "left") return;
-    this.#pool.change(this.#member, bytes);
+    this.pool.change(this.#member, bytes);
     if (state === "closed") this.#leaveIfDone();
   }
 
   /** Calls {@linkcode onFreed} once `bytes` may fit. */
   await(bytes: number, reserved: boolean): void {
-    const needed = this.#pool.needs(this.#member.held, bytes, reserved);
-    this.#pool.await(this, needed);
+    const needed = this.pool.needs(this.#member.held, bytes, reserved);
+    this.pool.await(this, needed);
   }
 
   /** The session has ended: it leaves the pool when it holds nothing. */
   close(): void {
     if (this.#state !== "open") return;
     this.#state = "closed";
-    this.#pool.forget(this);
+    this.pool.forget(this);
     this.#leaveIfDone();
   }
 
   #leaveIfDone(): void {
     if (this.#state !== "closed" || this.#member.held > 0) return;
     this.#state = "left";
-    this.#pool.leave(this, this.#member);
+    this.pool.leave(this, this.#member);
   }
 }

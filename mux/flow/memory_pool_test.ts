@@ -19,7 +19,7 @@ const MIB = 1024 * KIB;
 
 /** An account whose own limit is out of the way. */
 function member(pool: MemoryPool, limit = 1024 * MIB): MemoryAccount {
-  return new MemoryAccount(limit, (pool as SharedPool).join());
+  return new MemoryAccount(limit, (pool as SharedPool).admit());
 }
 
 /** Takes all that it gets, a little at a time. */

@@ -148,10 +148,10 @@ test("WindowBudget: lends what is left beyond one half", () => {
 test("WindowBudget: new windows are smaller when other sessions have taken the pool", () => {
   const pool = memoryPool({ size: 16 * MIB, maxSessions: 10 });
   for (let i = 0; i < 3; i++) {
-    const greedy = new MemoryAccount(64 * MIB, (pool as SharedPool).join());
+    const greedy = new MemoryAccount(64 * MIB, (pool as SharedPool).admit());
     while (greedy.windows.tryTake(64 * KIB));
   }
-  const account = new MemoryAccount(32 * MIB, (pool as SharedPool).join());
+  const account = new MemoryAccount(32 * MIB, (pool as SharedPool).admit());
   const budget = new WindowBudget(account, 66_560, 16 * MIB);
   const size = budget.open();
   assertGreaterOrEqual(size, MIN_WINDOW_SIZE);

@@ -1,4 +1,5 @@
 import { checkMethods } from "../../check_option.ts";
+import { printableText } from "../../printable_text.ts";
 import { connectionLost, MuxError, sessionClosed } from "../errors.ts";
 import { MemoryAccount } from "../flow/memory_account.ts";
 import type { SharedPool } from "../flow/memory_pool.ts";
@@ -22,6 +23,7 @@ import { ClosingNotice, readNotices } from "./closing.ts";
 import { FramedStream } from "./streams/framed_stream.ts";
 import { PlainStream } from "./streams/plain_stream.ts";
 import { CLOSE_CODE, FRAMED_PROTOCOL, VIOLATION_CODE } from "./protocol.ts";
+import { SendRoom } from "./streams/send_room.ts";
 import { ReadBuffers } from "./streams/stream_reader.ts";
 import { StreamTable } from "./streams/stream_table.ts";
 import type {
@@ -76,6 +78,7 @@ export class QuicSession implements RawSession, StreamHost {
   onSilence: RawSession["onSilence"];
   readonly channels: ChannelTable;
   readonly buffers = new ReadBuffers();
+  readonly sendRoom = new SendRoom();
   readonly maxQueuedReplySize: number;
   readonly maxPacketSize: number;
   readonly #conn: QuicConnLike;
@@ -126,8 +129,8 @@ export class QuicSession implements RawSession, StreamHost {
     this.refusesPings = keepAliveOf(options.keepAlive, true) === "refused";
     this.#closed.promise.catch(() => {});
     this.#notice = new ClosingNotice(conn);
-    const share = (options.memoryPool as SharedPool | undefined)?.join();
-    this.#turns = share?.turns ?? new TurnBudget();
+    const share = (options.memoryPool as SharedPool | undefined)?.admit();
+    this.#turns = share?.pool.turns ?? new TurnBudget();
     this.account = new MemoryAccount(resolved.maxHeldSize, share);
     this.#streams = new StreamTable((id, windowSize, maxPacketSize) => {
       const stream = this.#addStream(this.#createStream(), id);
@@ -421,7 +424,8 @@ export class QuicSession implements RawSession, StreamHost {
 
 /** The error of a session whose connection was closed; undefined if it is none. */
 function failureOf(info: QuicCloseInfoLike): MuxError | undefined {
-  const { closeCode, reason } = info;
+  const { closeCode } = info;
+  const reason = printableText(info.reason);
   // quic-go closes with 0, unless the program gives a code.
   if (closeCode === CLOSE_CODE || closeCode === 0) return undefined;
   return connectionLost(

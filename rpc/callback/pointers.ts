@@ -156,6 +156,7 @@ export class PointerNormalizer extends Normalizer {
   protected override builtIn(value: object, depth: number): unknown {
     const { count } = this;
     if (value instanceof Map) {
+      this.countMembers(8 * value.size);
       const copy = new Map<unknown, unknown>();
       for (const [key, member] of value) {
         const name = this.#member(key, depth);
@@ -164,6 +165,7 @@ export class PointerNormalizer extends Normalizer {
       return this.count === count ? value : copy;
     }
     if (value instanceof Set) {
+      this.countMembers(4 * value.size);
       const copy = Array.from(value, (member) => this.#member(member, depth));
       return this.count === count ? value : new Set(copy);
     }
@@ -171,7 +173,7 @@ export class PointerNormalizer extends Normalizer {
   }
 
   #member(value: unknown, depth: number): unknown {
-    return value === undefined ? undefined : this.normalize(value, depth - 1);
+    return value === undefined ? undefined : this.convert(value, depth - 1);
   }
 
   protected override other(value: unknown): unknown {

@@ -31,6 +31,22 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  * target makes on its own initiative, give `target` a handler that forwards in the
  * other direction.
  *
+ * The clients share the target: no client has more calls in progress there than
+ * could still be added for others. Further calls of a client wait, unread, for up
+ * to 10 s, and then fail with `busy: ...`. When a caller has closed its call, and
+ * the target takes none of the remaining bytes for 10 s (250 ms if the caller has
+ * aborted the call), the call is closed at the target as well.
+ *
+ * A pool chooses a member for each call, as for calls of its own: its `balance`,
+ * `maxFailovers`, `maxWaitingCalls` and `maxCallsPerMember` apply, and a call counts
+ * as in flight until its response has ended. A call that a member has refused with
+ * `busy` or `unavailable` goes to another one, unless there is a stream among its
+ * arguments, or more than 256 KiB of them were sent. If all refuse it, the caller
+ * gets the latest refusal. A stream stays with its member, and is cut off if that is
+ * lost. A function as `balance` gets no `args`, since they are not decoded.
+ *
+ * Calls to a reconnecting peer go to its current connection, or wait for the next.
+ *
  * @example
  * ```ts
  * import { forward, handlerFrom, memoryPair } from "@qtalk/qtalk";
@@ -45,22 +61,6 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  * front.handle("lower", handlerFrom((s: string) => s.toLowerCase()));
  * assertEquals(await client.call("lower", ["HERE"]), "here");
  * ```
- *
- * The clients share the target: no client has more calls in progress there than
- * could still be added for others. Further calls of a client wait, unread, for up
- * to 10 s, and then fail with `busy: ...`. When a caller has closed its call, and
- * the target takes none of the remaining bytes for 10 s (250 ms if the caller has
- * aborted the call), the call is closed at the target as well.
- *
- * A pool chooses a member for each call, as for calls of its own: its `balance`,
- * `maxFailovers` and `maxWaitingCalls` apply, and a call counts as in flight until its
- * response has ended. A call that a member has refused with `busy` or `unavailable`
- * goes to another one, unless there is a stream among its arguments, or more than
- * 256 KiB of them were sent. If all refuse it, the caller gets the latest refusal. A
- * stream stays with its member, and is cut off if that is lost. A function as
- * `balance` gets no `args`, since they are not decoded.
- *
- * Calls to a reconnecting peer go to its current connection, or wait for the next.
  *
  * @param target a peer, a reconnecting peer, a pool, or the `caller` of a call
  * @param options limits

@@ -10,11 +10,11 @@ const MIB = 1024 * KIB;
 /** The account of a session whose pool is low because of another session. */
 function inLowPool() {
   const pool = memoryPool({ size: 64 * MIB, maxSessions: 100 });
-  const greedy = new MemoryAccount(64 * MIB, (pool as SharedPool).join());
+  const greedy = new MemoryAccount(64 * MIB, (pool as SharedPool).admit());
   while (greedy.windows.tryTake(64 * KIB));
-  const other = new MemoryAccount(64 * MIB, (pool as SharedPool).join());
+  const other = new MemoryAccount(64 * MIB, (pool as SharedPool).admit());
   while (other.windows.tryTake(64 * KIB));
-  const account = new MemoryAccount(32 * MIB, (pool as SharedPool).join());
+  const account = new MemoryAccount(32 * MIB, (pool as SharedPool).admit());
   assert(account.poolIsLow);
   return account;
 }

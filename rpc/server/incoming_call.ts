@@ -1,4 +1,4 @@
-import { rejectedBy } from "../../check_option.ts";
+import { kindOf, rejectedBy } from "../../check_option.ts";
 import {
   type Carried,
   decodeWeighed,
@@ -546,7 +546,10 @@ export class InheritingCaller implements PooledCaller {
     return remoteOf<S, D>(this, options);
   }
 
-  #inherited(options: CallOptions | undefined): CallOptions {
-    return { parent: this.#call, ...options };
+  #inherited(options: CallOptions = {}): CallOptions {
+    // Spread, a number would look like no options.
+    return kindOf(options) === "an object"
+      ? { parent: this.#call, ...options }
+      : options;
   }
 }

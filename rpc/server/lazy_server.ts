@@ -12,11 +12,12 @@ import type { Server, ServerOptions } from "./server.ts";
 
 /** Loads the server, and with it what the handlers of the program need to answer. */
 export async function loadServer(): Promise<typeof Server> {
-  const [{ Server }] = await Promise.all([
+  // Not destructured: a variable named `Server` would hide the type in declarations.
+  const [part] = await Promise.all([
     import("../internal_server.ts"),
     loadAnsweringIfNeeded(),
   ]);
-  return Server;
+  return part.Server;
 }
 
 /**

@@ -29,6 +29,7 @@ import { check } from "./commands/check.ts";
 import { type Command, PROGRAM, twoColumns } from "./command.ts";
 import { describe } from "./commands/describe.ts";
 import { EXIT, exitCodeOf, OutputClosed, UsageError } from "./exit_code.ts";
+import { health } from "./commands/health.ts";
 import { inspect } from "./commands/inspect.ts";
 import { interop } from "./commands/interop.ts";
 import { ping } from "./commands/ping.ts";
@@ -44,6 +45,7 @@ const COMMANDS: readonly Command[] = Object.freeze([
   describe,
   types,
   ping,
+  health,
   serve,
   proxy,
   inspect,

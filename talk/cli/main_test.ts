@@ -8,6 +8,7 @@ const COMMANDS = [
   "describe",
   "types",
   "ping",
+  "health",
   "call",
   "serve",
   "proxy",

@@ -270,7 +270,7 @@ test("dial(): with resume, a listener without it is an error", async (t) => {
     TalkError,
   );
   assertEquals(error.code, "dial-failed");
-  assert(error.message.includes("it may not resume sessions"), error.message);
+  assert(error.message.includes("its listener may lack"), error.message);
 });
 
 test("dial(): with resume, the bytes that are kept count as memory of the session", async (t) => {

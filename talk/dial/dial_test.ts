@@ -211,6 +211,16 @@ Deno.test("dial(): the error for an unknown scheme lists the known schemes", asy
   }
 });
 
+Deno.test("dial(): the error for an address of the web names the scheme to use", async () => {
+  for (const address of ["http://localhost:8000/", "HTTPS://example.com/"]) {
+    for (const open of [() => dial(address), () => listen(address)]) {
+      const error = await assertRejects(open, TalkError);
+      assertEquals(error.code, "unknown-scheme");
+      assert(error.message.endsWith("; use ws: or wss:"), error.message);
+    }
+  }
+});
+
 Deno.test("dial(): a refused connection is dial-failed with a cause", async () => {
   await using path = await socketPath();
   for (const address of [REFUSING, path.address]) {

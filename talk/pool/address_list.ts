@@ -1,7 +1,7 @@
 import { kindOf } from "../../check_option.ts";
 import { limitedSignal, orAborted } from "../../time_limit.ts";
 import { TalkError } from "../errors.ts";
-import type { Environment } from "./member.ts";
+import type { Environment } from "./dialed_member.ts";
 import type { ListAddresses, PoolAddresses } from "./types.ts";
 
 /** What an {@linkcode AddressList} needs of its pool. */

@@ -1,6 +1,6 @@
 /**
- * Several servers in place of one: calls are divided among them, and go to others
- * when one is lost. It has its own subpath, so programs that do not use it do not
+ * Several peers in place of one: calls are divided among them, and go to others when
+ * one is lost. `dialPool()` dials servers, and `workerPool()` has workers that dialed. It has its own subpath, so programs that do not use it do not
  * load it.
  *
  * @example
@@ -22,6 +22,8 @@
 export { dialPool } from "./dial_pool.ts";
 export {
   type Balance,
+  type BalanceOptions,
+  DEFAULT_BALANCE_OPTIONS,
   DEFAULT_POOL_OPTIONS,
   type ListAddresses,
   type PeerPool,
@@ -29,4 +31,6 @@ export {
   type PoolCall,
   type PoolMember,
   type PoolOptions,
+  type WorkerPool,
 } from "./types.ts";
+export { workerPool } from "./worker_pool.ts";

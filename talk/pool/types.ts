@@ -29,14 +29,14 @@ export type PoolAddresses =
   | ListAddresses
   | AsyncIterable<readonly string[]>;
 
-/** One address of a pool, and the connection to it. */
+/** One peer of a pool: an address that it dials, or a peer that was added. */
 export interface PoolMember<C extends Carried = Carried> {
   /** The address, without user, password, query and fragment. */
   readonly address: string;
   /**
    * The state of the connection. The last state is `closed`: with an error if the
-   * member was given up, and without one if it is no longer listed or the pool is
-   * closed.
+   * member was given up, and without one if it is no longer listed, was removed, or
+   * the pool is closed.
    */
   readonly state: ConnectionState<C>;
   /**
@@ -63,26 +63,18 @@ export interface PoolCall {
  * - `"least-loaded"`: the one with the fewest calls in flight; in turn if several
  *   have equally few.
  * - `"round-robin"`: one after the other.
- * - A function chooses one of `members`, which are connected and have not refused
- *   the call: for calls that should go to a certain server while it is connected.
+ * - A function chooses one of `members`, which are connected, have room for it and
+ *   have not refused it: for calls that should go to a certain server while it is connected.
  */
 export type Balance =
   | "least-loaded"
   | "round-robin"
   | ((members: readonly PoolMember[], call: PoolCall) => PoolMember);
 
-/** Options of `dialPool()`. */
-export interface PoolOptions<C extends Carried = Carried>
-  extends PeerOptions<C>, ConnectOptions, BackoffOptions {
+/** Options of every pool: which member gets a call. */
+export interface BalanceOptions {
   /** How the member for a call is chosen. Default: `"least-loaded"`. */
   balance?: Balance | undefined;
-  /**
-   * How many addresses the pool connects to at the same time. From a longer list,
-   * it chooses addresses at random, so that many clients share many servers, and
-   * keeps them as long as they are listed. An integer of at least 1, or `Infinity`.
-   * Default: 64.
-   */
-  maxMembers?: number | undefined;
   /**
    * How many further members a call goes to, one after the other, after a member
    * has refused it with `busy` or `unavailable`. Members whose connection was lost
@@ -91,10 +83,29 @@ export interface PoolOptions<C extends Carried = Carried>
    */
   maxFailovers?: number | undefined;
   /**
-   * How many calls may wait while no member is connected; further calls reject with
-   * `limit-exceeded`. An integer of at least 0, or `Infinity`. Default: 1,024.
+   * How many calls may wait while no member is connected, or while all have
+   * `maxCallsPerMember`; further calls reject with `limit-exceeded`. An integer of at least 0, or `Infinity`. Default: 1,024.
    */
   maxWaitingCalls?: number | undefined;
+  /**
+   * How many calls of the pool may be in flight at one member; further calls go to
+   * others, or wait for the end of a call, in the order in which they were made. A
+   * call whose response is a stream counts until that ends. An integer of at least
+   * 1, or `Infinity`. Default: `Infinity`.
+   */
+  maxCallsPerMember?: number | undefined;
+}
+
+/** Options of `dialPool()`. */
+export interface PoolOptions<C extends Carried = Carried>
+  extends BalanceOptions, PeerOptions<C>, ConnectOptions, BackoffOptions {
+  /**
+   * How many addresses the pool connects to at the same time. From a longer list,
+   * it chooses addresses at random, so that many clients share many servers, and
+   * keeps them as long as they are listed. An integer of at least 1, or `Infinity`.
+   * Default: 64.
+   */
+  maxMembers?: number | undefined;
   /**
    * After how many failed attempts in a row to connect a member is given up. A
    * function that lists addresses can list it again. An integer of at least 1, or
@@ -136,12 +147,19 @@ export interface PoolOptions<C extends Carried = Carried>
   onState?: ((member: PoolMember<C>) => void) | undefined;
 }
 
-/** The defaults of {@linkcode PoolOptions}. */
+/** The defaults of {@linkcode BalanceOptions}. */
+export const DEFAULT_BALANCE_OPTIONS: Readonly<
+  Record<"maxFailovers" | "maxWaitingCalls" | "maxCallsPerMember", number>
+> = Object.freeze({
+  maxFailovers: 3,
+  maxWaitingCalls: 1_024,
+  maxCallsPerMember: Infinity,
+});
+
+/** The defaults of {@linkcode PoolOptions}, besides those of `BalanceOptions`. */
 export const DEFAULT_POOL_OPTIONS: Readonly<
   Record<
     | "maxMembers"
-    | "maxFailovers"
-    | "maxWaitingCalls"
     | "maxAttempts"
     | "refreshInterval"
     | "readyTimeout"
@@ -150,8 +168,6 @@ export const DEFAULT_POOL_OPTIONS: Readonly<
   >
 > = Object.freeze({
   maxMembers: 64,
-  maxFailovers: 3,
-  maxWaitingCalls: 1_024,
   maxAttempts: Infinity,
   refreshInterval: 5_000,
   readyTimeout: 30_000,
@@ -222,4 +238,42 @@ export interface PeerPool<C extends Carried = Carried>
   close(options?: CloseOptions): Promise<void>;
   /** Same as {@linkcode close}. */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Peers that have dialed this side, in place of one peer; `workerPool()` makes it.
+ * Calls are divided among the members, fail over and wait as those of a {@linkcode
+ * PeerPool}.
+ */
+export interface WorkerPool<C extends Carried = Carried>
+  extends Caller<C>, Disposable {
+  /**
+   * The members, in the order in which they were added. `address` is that of the
+   * peer; it is empty if that is unknown.
+   */
+  readonly members: readonly PoolMember<C>[];
+  /**
+   * Adds a peer, whose calls begin at once; it has no effect if it is a member, or
+   * the pool is closed. A member whose session ends is no longer one.
+   *
+   * @param peer a peer of a listener, of `onPeer` or of `dial()`
+   * @returns a disposable with which it gets no further calls; those in flight go on
+   * @throws {TypeError} if `peer` is not a `Peer`
+   */
+  add(peer: Peer<C>): Disposable;
+  /**
+   * Resolves to the peer of a member, or of the first one that will be added: for
+   * several calls that have to go to the same member. They do not count as in flight.
+   *
+   * @throws {MuxError} `session-closed` if the pool is closed
+   * @throws {unknown} `signal.reason`
+   */
+  connected(options?: WaitOptions): Promise<Peer<C>>;
+  /**
+   * Makes no further calls: they reject with `session-closed`, and so do those that
+   * wait. The peers stay open, and calls in flight go on. Idempotent.
+   */
+  close(): void;
+  /** Same as {@linkcode close}. */
+  [Symbol.dispose](): void;
 }

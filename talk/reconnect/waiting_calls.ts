@@ -11,20 +11,28 @@ import {
 } from "../../rpc/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
 
-interface Waiter<T> {
+/** Somebody who waits. */
+export interface Waiter<T, W> {
+  /** What they wait with, such as a call. */
+  readonly want: W | undefined;
+  /** They go on. */
   resolve(target: T): void;
+  /** They have waited in vain. */
   reject(reason: unknown): void;
 }
 
 /**
- * What waits for a connection: calls, and programs that ask for a peer.
+ * What waits for a connection: calls, and programs that ask for a peer. Iterates
+ * over them in the order in which they came.
  *
  * @typeParam T what they wait for
+ * @typeParam W what they wait with
  */
-export class WaitingCalls<T> {
+export class WaitingCalls<T, W = never> {
   readonly #max: number;
   readonly #now: () => number;
-  readonly #waiting = new Set<Waiter<T>>();
+  readonly #target: string;
+  readonly #waiting = new Set<Waiter<T, W>>();
   #end: { readonly reason: unknown } | undefined;
 
   /**
@@ -32,10 +40,12 @@ export class WaitingCalls<T> {
    *
    * @param max how many may wait before calls are refused
    * @param now the time in milliseconds, from an arbitrary origin
+   * @param target what errors say that they wait for
    */
-  constructor(max: number, now: () => number) {
+  constructor(max: number, now: () => number, target = "connection") {
     this.#max = max;
     this.#now = now;
+    this.#target = target;
   }
 
   /**
@@ -51,21 +61,22 @@ export class WaitingCalls<T> {
     options: CallOptions,
     limit: TimeLimit,
     call: (target: T, options: CallOptions) => Promise<R>,
+    want?: W,
   ): Promise<R> {
     if (this.#waiting.size >= this.#max) {
       const error = new MuxError(
         "limit-exceeded",
-        `Cannot make call "${selector}": ${this.#waiting.size} calls already wait for a connection, the limit of "maxWaitingCalls"`,
+        `Cannot make call "${selector}": ${this.#waiting.size} calls already wait for a ${this.#target}, the limit of "maxWaitingCalls"`,
       );
       markUnsent(error);
       throw error;
     }
     const { signal, timeout } = options;
     if (limit.timeout === undefined) {
-      return await call(await this.wait(signal), options);
+      return await call(await this.wait(signal, want), options);
     }
     const start = this.#now();
-    const target = await this.#waitWithin(limit, selector, signal);
+    const target = await this.#waitWithin(limit, selector, signal, want);
     if (timeout === undefined) return await call(target, options);
     const left = Math.max(0, timeout - (this.#now() - start));
     return await call(target, { ...options, timeout: left });
@@ -75,6 +86,7 @@ export class WaitingCalls<T> {
     { timeout, inherited }: TimeLimit,
     selector: string,
     signal: AbortSignal | undefined,
+    want: W | undefined,
   ): Promise<T> {
     const limited = limitedSignal({
       signal,
@@ -82,11 +94,11 @@ export class WaitingCalls<T> {
       onTimeout: () =>
         inherited ? deadlineExceeded(selector) : new RpcError(
           "timeout",
-          `Cannot make call "${selector}": no connection within ${timeout} ms (option "timeout")`,
+          `Cannot make call "${selector}": no ${this.#target} within ${timeout} ms (option "timeout")`,
         ),
     });
     try {
-      return await this.wait(limited.signal);
+      return await this.wait(limited.signal, want);
     } finally {
       limited[Symbol.dispose]();
     }
@@ -97,12 +109,19 @@ export class WaitingCalls<T> {
    *
    * @throws {unknown} `signal.reason`, or the reason of {@linkcode end}
    */
-  wait(signal: AbortSignal | undefined): Promise<T> {
+  wait(signal: AbortSignal | undefined, want?: W): Promise<T> {
     const rejected = rejectedBy(signal);
     if (rejected !== undefined) return rejected;
     if (this.#end !== undefined) return Promise.reject(this.#end.reason);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const waiter: Waiter<T> = { resolve, reject };
+    const waiter: Waiter<T, W> = {
+      want,
+      resolve: (target) => {
+        this.#waiting.delete(waiter);
+        resolve(target);
+      },
+      reject,
+    };
     this.#waiting.add(waiter);
     if (signal === undefined) return promise;
     const giveUp = () => {
@@ -113,21 +132,20 @@ export class WaitingCalls<T> {
     return promise.finally(() => offAbort(signal, giveUp));
   }
 
+  [Symbol.iterator](): Iterator<Waiter<T, W>> {
+    return this.#waiting.values();
+  }
+
   /** There is a connection: everything that waits continues. */
   release(target: T): void {
-    this.#settle((waiter) => waiter.resolve(target));
+    for (const waiter of this) waiter.resolve(target);
   }
 
   /** There will be no more connections. */
   end(reason: unknown): void {
     if (this.#end !== undefined) return;
     this.#end = { reason };
-    this.#settle((waiter) => waiter.reject(reason));
-  }
-
-  #settle(settle: (waiter: Waiter<T>) => void): void {
-    const waiters = [...this.#waiting];
+    for (const waiter of this) waiter.reject(reason);
     this.#waiting.clear();
-    waiters.forEach(settle);
   }
 }

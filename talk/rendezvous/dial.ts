@@ -12,7 +12,7 @@ import {
   ownSocket,
   socketFor,
 } from "./connection/direct.ts";
-import { meetingError, RendezvousError } from "./errors.ts";
+import { meetingError, RendezvousError, throwOfRendezvous } from "./errors.ts";
 import { type Identity, loadIdentity } from "./identity.ts";
 import {
   beginMoving,
@@ -84,7 +84,7 @@ export async function dialPeer(
       signal,
       timeout: Infinity,
       onError() {},
-    });
+    }).catch(throwOfRendezvous);
     const meeting: Meeting = {
       name: address.name,
       fingerprint,

@@ -1,4 +1,6 @@
+import { copyOf } from "../../mux/internal.ts";
 import { RemoteError } from "../../rpc/internal.ts";
+import { TalkError } from "../errors.ts";
 
 /**
  * Why two peers did not meet, or a name was not registered.
@@ -61,6 +63,17 @@ export class RendezvousError extends Error {
     this.code = code;
     this.permanent = code === "name-taken" || code === "bad-proof";
   }
+}
+
+/**
+ * Fails with the error of a rendezvous that could not be dialed, which names the
+ * options for this: `tls` is that of the peer.
+ *
+ * @throws {unknown} always
+ */
+export function throwOfRendezvous(error: unknown): never {
+  if (!(error instanceof TalkError)) throw error;
+  throw copyOf(error, error.message.replaceAll('"tls.', '"rendezvous.tls.'));
 }
 
 /** Makes an error from the code with which a rendezvous has answered a call. */

@@ -9,7 +9,7 @@ import { wait } from "../reconnect/backoff.ts";
 import type { Peer } from "../peer.ts";
 import { Backoff } from "../reconnect/backoff.ts";
 import { localPlaces, socketFor } from "./connection/direct.ts";
-import { meetingError, RendezvousError } from "./errors.ts";
+import { meetingError, RendezvousError, throwOfRendezvous } from "./errors.ts";
 import type { Identity } from "./identity.ts";
 import { knownAs } from "./known_as.ts";
 import type { PeerAddress } from "./peer_address.ts";
@@ -135,7 +135,7 @@ export class OwnRegistration {
       handler,
       signal: this.#stop.signal,
       onError() {},
-    });
+    }).catch(throwOfRendezvous);
     try {
       await this.#prove(session);
     } catch (error) {

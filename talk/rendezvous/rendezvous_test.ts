@@ -213,6 +213,23 @@ async function distrusted(
   assertEquals(error.cause.code, code);
 }
 
+test("peer: a rendezvous that is not trusted is an error that names the options for it", async (t) => {
+  const meeting = await meet(t);
+  const { cert, key } = bob;
+  const options = { tls: { cert, key } };
+  const opening = [
+    () => dial(`peer:bob@${meeting}#${bob.fingerprint}`, options),
+    () => listen(`peer:bob@${meeting}`, options),
+  ];
+  for (const open of opening) {
+    const { message } = await assertRejects(open, TalkError);
+    assertMatch(
+      message,
+      /option "rendezvous\.tls\.ca" adds it, or "rendezvous\.tls\.pin" trusts/,
+    );
+  }
+});
+
 for (const way of ["direct", "relayed"] as const) {
   const rendezvous = way === "direct" ? trust : relayed;
 

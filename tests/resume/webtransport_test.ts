@@ -56,7 +56,7 @@ test("resume: over wt:, and from there to tcp: and back, random sessions carry w
       isWhole = name === "connected";
       // A connection that is being made is not cut: Deno leaves streams open then.
       const isCut = name === "connected" && cutsLeft > 0;
-      untilCut = isCut ? faults.int(1, 30) : Infinity;
+      untilCut = isCut ? faults.int(1, 15) : Infinity;
     };
     const onPassed = () => {
       if (--untilCut > 0) return;
@@ -94,5 +94,5 @@ test("resume: over wt:, and from there to tcp: and back, random sessions carry w
   await until(() => resume.sessions === 0);
   assertEquals(resume.detached, 0);
   // The test is no test if nothing is cut.
-  if (Deno.env.get("QTALK_SEED") === undefined) assert(cuts > 1, String(cuts));
+  if (Deno.env.get("QTALK_SEED") === undefined) assert(cuts > 0);
 });

@@ -8,6 +8,7 @@ import type { FrameDecoder } from "../../wire/frame_decoder.ts";
 import type { FrameSource } from "../../wire/frame_sender.ts";
 import type { MuxError } from "../../errors.ts";
 import type { ChannelTable } from "../../table/channel_table.ts";
+import type { SendRoom } from "./send_room.ts";
 import type { ReadBuffers } from "./stream_reader.ts";
 
 /**
@@ -54,6 +55,8 @@ export interface StreamHost {
   readonly channels: ChannelTable;
   /** Buffers to read into. */
   readonly buffers: ReadBuffers;
+  /** What streams with frames may have queued together. */
+  readonly sendRoom: SendRoom;
   /** Bytes of replies that may be queued on one stream. */
   readonly maxQueuedReplySize: number;
   /** Bytes that a channel takes at once. */

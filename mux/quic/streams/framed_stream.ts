@@ -1,13 +1,14 @@
 import { connectionLost, MuxError, protocolError } from "../../errors.ts";
 import { FrameDecoder, type FrameSink } from "../../wire/frame_decoder.ts";
 import { FrameQueue } from "../../wire/frame_queue.ts";
-import type { CreditSource } from "../../wire/frame_source.ts";
+import type { CreditSource, DataSource } from "../../wire/frame_source.ts";
 import type { FrameSource } from "../../wire/frame_sender.ts";
 import {
   type ChannelStream,
   isOfConnection,
   type StreamHost,
 } from "./channel_stream.ts";
+import { STREAM_WRITE } from "./send_room.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
 import type { StreamTap } from "../../transport/types.ts";
@@ -31,7 +32,8 @@ const ID = 0;
  * A stream of this package's own dialect (mux/quic/SPEC.md): the frames of one
  * channel, as a byte stream would carry them.
  */
-export class FramedStream implements ChannelStream, FrameSink, CreditSource {
+export class FramedStream
+  implements ChannelStream, FrameSink, CreditSource, DataSource {
   readonly id: number;
   /** For the queue, which writes it into WINDOW_ADJUST. */
   readonly remoteId = ID;
@@ -46,6 +48,12 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   #reader: StreamReader | undefined;
   /** The channel whose credit is to be returned. */
   #creditSource: CreditSource | undefined;
+  /** The channel whose bytes are to be sent. */
+  #dataSource: DataSource | undefined;
+  /** Bytes of DATA in the queue, apart from those that are being written. */
+  #queued = 0;
+  /** Set while it waits for room, and resolves when that is over. */
+  #parked: PromiseWithResolvers<void> | undefined;
   #isReceiving = true;
   #finishing: Promise<void> | undefined;
   #isSending = true;
@@ -74,9 +82,10 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
     this.#channelId = channelId ?? -1;
     this.#phase = channelId === undefined ? "new" : "opening";
     this.#queue = new FrameQueue({
-      write: (bytes) => this.#writer.write(bytes),
+      write: (bytes) => this.#write(bytes),
       onError: (error) => this.#broken(error),
       maxQueuedReplySize: host.maxQueuedReplySize,
+      writeTarget: STREAM_WRITE,
     });
     void this.#read();
   }
@@ -88,7 +97,9 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   }
 
   get hasRoom(): boolean {
-    return this.#queue.hasRoom;
+    // What is queued during a write would wait beside what the write holds.
+    return this.#queue.hasRoom && !this.#queue.isWriting &&
+      this.#host.sendRoom.isFree;
   }
 
   /** Sends OPEN. */
@@ -120,6 +131,9 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   }
 
   data(payload: Uint8Array): void {
+    if (!this.#isSending) return;
+    this.#queued += payload.length;
+    this.#host.sendRoom.take(payload.length);
     this.#queue.data(ID, payload);
   }
 
@@ -133,12 +147,24 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   }
 
   scheduleData(source: FrameSource): void {
-    this.#queue.scheduleData(source);
+    this.#dataSource = source;
+    this.#queue.scheduleData(this);
   }
 
   scheduleCredit(source: FrameSource): void {
     this.#creditSource = source;
     this.#queue.scheduleCredit(this);
+  }
+
+  pull(isAlone?: boolean): boolean {
+    const { sendRoom } = this.#host;
+    if (!sendRoom.isFree) {
+      this.#park();
+      return false;
+    }
+    const isLeft = this.#dataSource!.pull(isAlone);
+    sendRoom.serve();
+    return isLeft;
   }
 
   takeCredit(): number {
@@ -155,6 +181,8 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
 
   end(): void {
     this.#queue.stop();
+    this.#parked?.resolve();
+    this.#parked = undefined;
   }
 
   // --- FrameSink ---------------------------------------------------------------
@@ -260,7 +288,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
 
   /** Writing has failed. */
   #broken(error: unknown): void {
-    this.#isSending = false;
+    this.#sendingEnded();
     if (isOfConnection(error)) return;
     this.#lose(error);
     void this.#reader?.cancel();
@@ -268,10 +296,47 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
 
   /** Ends this direction, after what is queued. */
   #finish(): Promise<void> {
-    return this.#finishing ??= this.#writer.finish(this.#queue).then(() => {
-      this.#isSending = false;
-      this.#releaseIfDone();
+    return this.#finishing ??= this.#finishSending();
+  }
+
+  async #finishSending(): Promise<void> {
+    await this.#queue.idle();
+    while (this.#parked !== undefined) {
+      await this.#parked.promise;
+      await this.#queue.idle();
+    }
+    await this.#writer.finish(this.#queue);
+    this.#sendingEnded();
+    this.#releaseIfDone();
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    const size = this.#queued;
+    this.#queued = 0;
+    try {
+      await this.#writer.write(bytes);
+    } finally {
+      this.#host.sendRoom.give(size);
+    }
+  }
+
+  /** Waits until the streams of the session have room for DATA. */
+  #park(): void {
+    this.#parked = Promise.withResolvers();
+    this.#host.sendRoom.wait(() => {
+      this.#parked?.resolve();
+      this.#parked = undefined;
+      if (this.#isSending) this.#queue.scheduleData(this);
+      else this.#host.sendRoom.serve();
     });
+  }
+
+  #sendingEnded(): void {
+    this.#isSending = false;
+    const size = this.#queued;
+    this.#queued = 0;
+    // It may also have been the next one to queue something.
+    this.#host.sendRoom.give(size);
   }
 
   #releaseIfDone(): void {

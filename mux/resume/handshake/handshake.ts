@@ -126,7 +126,7 @@ export async function resumeSession(
 
 /** A listener without the option takes the first bytes for an error, and ends. */
 const UNANSWERED =
-  'the other side ended the connection: it may not resume sessions (option "resume")';
+  'the other side ended the connection: its listener may lack the option "resume"';
 
 async function readAnswer(
   incoming: Incoming,

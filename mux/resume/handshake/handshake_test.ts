@@ -225,7 +225,7 @@ test("handshake: the error for a listener that ends without an answer names the 
   await assertRejects(
     () => dialed,
     HandshakeError,
-    'it may not resume sessions (option "resume")',
+    'its listener may lack the option "resume"',
   );
 });
 
@@ -243,7 +243,7 @@ test("handshake: an end that speaks another protocol is quoted in the error", as
   void left.close();
 });
 
-test("handshake: a public key that is not valid, and a type that is none, are errors", async () => {
+test("handshake: a public key that is not valid, and an unknown type, are errors", async () => {
   for (
     const [message, size] of [["public key", SIZE.helloNew], [
       "type",

@@ -4,6 +4,7 @@
  * @module
  */
 import { checkMethods } from "../../../check_option.ts";
+import { printableText } from "../../../printable_text.ts";
 import { Queue } from "../../../queue.ts";
 import { loadedInTime, settlesWithin } from "../../../time_limit.ts";
 import { connectionLost, DESCRIPTION_TIMEOUT, MuxError } from "../../errors.ts";
@@ -49,12 +50,12 @@ const LASTING_CODES = [1002, 1003, 1007, 1008, 1010, 3000, 3003];
 export function closingError(code: number, reason: string): Error | undefined {
   if (CLEAN_CODES.includes(code)) return undefined;
   if (code === 0 || code === 1006) return connectionBroken(reason);
-  const error = new Error(
-    `the peer closed the WebSocket: ${code}${reason && ` ${reason}`}`,
+  return Object.assign(
+    new Error(
+      `the peer closed the WebSocket: ${code} ${printableText(reason)}`.trim(),
+    ),
+    { permanent: LASTING_CODES.includes(code) },
   );
-  return LASTING_CODES.includes(code)
-    ? Object.assign(error, { permanent: true })
-    : error;
 }
 
 /** The error for a WebSocket whose connection ended without CLOSE. */
@@ -298,10 +299,10 @@ export function webSocketViolation(how: string): MuxError {
  *
  * @param description what it looks like, if that is known
  */
-export function textReceived(description?: string): MuxError {
+export function textReceived(description = ""): MuxError {
   return webSocketViolation(
     `received a text message, where all are binary${
-      description === undefined ? "" : `: ${description}`
+      description && `: ${description}`
     }`,
   );
 }

@@ -177,6 +177,12 @@ for (const code of [1000, 1001, 1005, 1012, 1013]) {
 Deno.test("webSocketTransport: another status code is an error that has the reason", async () => {
   const faults = [
     [1011, "oops", "", "the peer closed the WebSocket: 1011 oops"],
+    [
+      4000,
+      "\x1b[2J\n",
+      "",
+      "the peer closed the WebSocket: 4000 \\u001b[2J\\n",
+    ],
     [4401, "", "", "the peer closed the WebSocket: 4401"],
     [1006, "", "", "the WebSocket ended without CLOSE"],
     // Deno, when a client is silent for too long, and when it refuses a message.

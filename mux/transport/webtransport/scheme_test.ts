@@ -250,3 +250,17 @@ Deno.test("webTransport: a session that is closed before the end of its bytes is
   await server.close();
   listener.close();
 });
+
+Deno.test("webTransport: the reason for the end of a session is made printable", async () => {
+  const listener = await webTransport.listen("//localhost:0/", { tls });
+  const accepting = listener.accept();
+  const { session, writer } = await rawClient(listener.addr);
+  await writer.write(new Uint8Array([OPENING, 1]));
+  const { transport } = (await accepting)!;
+  assertEquals(await transport.read(), new Uint8Array([1]));
+  const reading = transport.read();
+  session.close({ closeCode: 7, reason: "out of\x1b[2J paper" });
+  await assertRejects(() => reading, Error, ": 7 out of\\u001b[2J paper");
+  await transport.close();
+  listener.close();
+});

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { printableText } from "../../../printable_text.ts";
 import { settlesWithin, timeLimit } from "../../../time_limit.ts";
 import { MuxError } from "../../errors.ts";
 import type { AbortableTransport, KeptTransport } from "../types.ts";
@@ -229,7 +230,7 @@ function closedEarly(
   { closeCode = 0, reason = "" }: WebTransportCloseInfoLike,
 ) {
   const why = `${closeCode === 0 ? "" : ` ${closeCode}`}${
-    reason && ` ${reason}`
+    reason && ` ${printableText(reason)}`
   }`;
   return new Error(
     `the WebTransport session was closed before its end${why && `:${why}`}`,

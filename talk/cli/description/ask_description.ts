@@ -5,7 +5,10 @@
  * @module
  */
 import { RemoteError } from "../../../rpc/internal.ts";
-import type { ServiceDescription } from "../../../rpc/internal_cli.ts";
+import type {
+  ServiceDescription,
+  ServiceHealth,
+} from "../../../rpc/internal_cli.ts";
 import type { Peer } from "../../peer.ts";
 import { CODEC_OPTION, codecName } from "../options/codec_option.ts";
 import type { OptionSpec } from "../command.ts";
@@ -29,8 +32,9 @@ export const ASK_OPTIONS = {
 } as const satisfies Record<string, OptionSpec>;
 
 const DESCRIBE = "/_qtalk/describe";
+const HEALTH = "/_qtalk/health";
 
-/** Seconds that a description may take, for those who want nothing else. */
+/** Seconds that an answer may take, for those who want nothing else. */
 const TIMEOUT = 10;
 
 /** How deep functions, streams and objects are checked: deeper than they are written. */
@@ -40,6 +44,11 @@ const MAX_DEPTH = 64;
 export function dotted(selector: string): string {
   return selector.replace(/^[/.]/, "").replaceAll("/", ".");
 }
+
+/** Those options, as they were given. */
+type GivenAskOptions = GivenDialOptions & {
+  readonly codec?: string | undefined;
+};
 
 /**
  * Dials a server and asks it to describe itself.
@@ -52,9 +61,53 @@ export function dotted(selector: string): string {
 export async function fetchDescription(
   { address, selector }: { address: string; selector: string | undefined },
   seconds: number | undefined,
-  options: GivenDialOptions & { readonly codec?: string | undefined },
+  options: GivenAskOptions,
   terminal: Terminal,
 ): Promise<ServiceDescription> {
+  return await ask(
+    address,
+    seconds,
+    options,
+    terminal,
+    (peer, timeout) => askDescription(peer, selector, timeout),
+  );
+}
+
+/**
+ * Dials a server and asks it for its health.
+ *
+ * @param seconds for connecting and for the answer, each; undefined for the defaults
+ * @param options those of the command
+ * @throws {UsageError} as for `dialPeer()`
+ * @throws {NotDescribed} if it does not tell
+ */
+export async function fetchHealth(
+  address: string,
+  seconds: number | undefined,
+  options: GivenAskOptions,
+  terminal: Terminal,
+): Promise<ServiceHealth> {
+  const answer = await ask(
+    address,
+    seconds,
+    options,
+    terminal,
+    (peer, timeout) => askMethod(peer, HEALTH, null, timeout),
+  );
+  if (isHealth(answer)) return answer;
+  throw new NotDescribed(
+    "The server does not tell its health: it answers with something else",
+  );
+}
+
+/** Dials a server, to ask it something. */
+async function ask<T>(
+  address: string,
+  seconds: number | undefined,
+  options: GivenAskOptions,
+  terminal: Terminal,
+  question: (peer: Peer, timeout: number) => Promise<T>,
+): Promise<T> {
   await using peer = await dialPeer(
     address,
     codecName(options.codec, "json"),
@@ -62,10 +115,9 @@ export async function fetchDescription(
     terminal,
     seconds === undefined ? {} : { timeout: seconds * 1_000 },
   );
-  const timeout = (seconds ?? TIMEOUT) * 1_000;
   return await terminal.waiting(
-    "Waiting for the description",
-    askDescription(peer, selector, timeout),
+    "Waiting for the answer",
+    question(peer, (seconds ?? TIMEOUT) * 1_000),
   );
 }
 
@@ -83,22 +135,41 @@ export async function askDescription(
   timeout: number,
 ): Promise<ServiceDescription> {
   const args = selector === undefined ? null : [selector];
-  let answer: unknown;
-  try {
-    answer = await peer.call(DESCRIBE, args, { timeout });
-  } catch (cause) {
-    if (!(cause instanceof RemoteError) || !isNotFound(cause)) throw cause;
-    throw new NotDescribed("The server does not describe itself", { cause });
-  }
+  const answer = await askMethod(peer, DESCRIBE, args, timeout);
   if (isDescription(answer)) return answer;
   throw new NotDescribed(
     "The server does not describe itself: it answers with something else",
   );
 }
 
+/**
+ * Calls a method of reflection.
+ *
+ * @throws {NotDescribed} if there is no such method
+ */
+async function askMethod(
+  peer: Peer,
+  selector: string,
+  args: unknown,
+  timeout: number,
+): Promise<unknown> {
+  try {
+    return await peer.call(selector, args, { timeout });
+  } catch (cause) {
+    if (!(cause instanceof RemoteError) || !isNotFound(cause)) throw cause;
+    const what = selector === HEALTH ? "tell its health" : "describe itself";
+    throw new NotDescribed(`The server does not ${what}`, { cause });
+  }
+}
+
 /** Whether a server has no such method; those in Go have no codes. */
 function isNotFound({ code, text }: RemoteError): boolean {
   return code === "not-found" || text.startsWith("not found");
+}
+
+function isHealth(value: unknown): value is ServiceHealth {
+  return isObject(value) &&
+    (value.status === "serving" || value.status === "not-serving");
 }
 
 function isDescription(value: unknown): value is ServiceDescription {

@@ -22,8 +22,6 @@ const OPTION =
   /(?:\b(?:the )?options? )?"([a-z]+(?:\.[a-zA-Z]+)+)"|\b(?:the )?option "(\w+)"|(?<= in )"(codecs)"/g;
 /** An option in brackets, as a hint. */
 const HINT = / \((?:the )?option "[\w.]+"\)/g;
-/** The rendezvous could not be dialed. */
-const AT_RENDEZVOUS = /"peer:.*Cannot dial "(?!peer:)/i;
 
 /** What the text of an error is about. */
 export interface FlagContext {
@@ -42,11 +40,7 @@ export function withFlagNames(
   { flags, dialPrefix }: FlagContext,
 ): string {
   const isDialing = /\bCannot dial /.test(text);
-  const isAtRendezvous = AT_RENDEZVOUS.test(text);
-  const flagOf = (option: string) => {
-    const name = isAtRendezvous && `rendezvous.${option}` in FLAGS
-      ? `rendezvous.${option}`
-      : option;
+  const flagOf = (name: string) => {
     const flag = name === "tls.pin"
       ? isDialing ? "pin" : "peer-pin"
       : FLAGS[name];

@@ -83,7 +83,8 @@ Deno.test("withFlagNames: an option of the library is named as the flag that set
 });
 
 Deno.test("withFlagNames: at peer:, the rendezvous has flags of its own", () => {
-  const why = 'option "tls.ca" adds it, or "tls.pin" trusts "AB"';
+  const why =
+    'option "rendezvous.tls.ca" adds it, or "rendezvous.tls.pin" trusts "AB"';
   const flags = '--rendezvous-ca adds it, or --rendezvous-pin trusts "AB"';
   for (const context of [dialing, listening, both]) {
     for (const what of ["dial", "listen on"]) {
