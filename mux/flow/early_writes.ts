@@ -1,4 +1,3 @@
-import "../internal.ts"; // Keeps bundles in few chunks.
 import type { Clock } from "./turns.ts";
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The seven frames of qmux: their types, sizes and their writer. All integers are
+ * The seven frames of qmux: their types, sizes and writers. All integers are
  * big-endian uint32 (mux/SPEC.md, "Frames"; the ancestor is RFC 4254, section 5).
  *
  * @module
@@ -25,8 +25,18 @@ export const FrameType = {
   CLOSE: 106,
 } as const;
 
+/** Bytes of an OPEN frame. */
+export const OPEN_SIZE = 13;
+/** Bytes of an OPEN_CONFIRM frame. */
+export const OPEN_CONFIRM_SIZE = 17;
+/** Bytes of an OPEN_FAILURE frame. */
+export const OPEN_FAILURE_SIZE = 5;
+/** Bytes of a WINDOW_ADJUST frame. */
+export const WINDOW_ADJUST_SIZE = 9;
 /** Bytes of a DATA frame without its payload. */
 export const DATA_HEADER_SIZE = 9;
+/** Bytes of an EOF frame. */
+export const EOF_SIZE = 5;
 /** Bytes of a CLOSE frame. */
 export const CLOSE_SIZE = 5;
 /**
@@ -43,7 +53,7 @@ export const SEND_QUANTUM = 65 * 1024;
  */
 export const LONE_QUANTUM = 520 * 1024;
 /** Bytes of the longest frame, without the payload of a DATA frame. */
-export const MAX_FRAME_HEADER_SIZE = 17;
+export const MAX_FRAME_HEADER_SIZE = OPEN_CONFIRM_SIZE;
 
 /**
  * Bytes of a frame of this type, without the payload of a DATA frame.
@@ -69,15 +79,15 @@ export function isChannelFrame(type: number): boolean {
   }
 }
 
-/**
- * The sizes by type, which is looked up faster than in a `switch`: from OPEN to CLOSE,
- * in the order of {@linkcode FrameType}.
- */
+/** The sizes by type, which is looked up faster than in a `switch`. */
 const HEADER_SIZES = new Uint8Array(256);
-HEADER_SIZES.set(
-  [13, MAX_FRAME_HEADER_SIZE, 5, 9, DATA_HEADER_SIZE, 5, CLOSE_SIZE],
-  FrameType.OPEN,
-);
+HEADER_SIZES[FrameType.OPEN] = OPEN_SIZE;
+HEADER_SIZES[FrameType.OPEN_CONFIRM] = OPEN_CONFIRM_SIZE;
+HEADER_SIZES[FrameType.OPEN_FAILURE] = OPEN_FAILURE_SIZE;
+HEADER_SIZES[FrameType.WINDOW_ADJUST] = WINDOW_ADJUST_SIZE;
+HEADER_SIZES[FrameType.DATA] = DATA_HEADER_SIZE;
+HEADER_SIZES[FrameType.EOF] = EOF_SIZE;
+HEADER_SIZES[FrameType.CLOSE] = CLOSE_SIZE;
 
 function unknownType(type: number): MuxError {
   return protocolError(
@@ -87,23 +97,87 @@ function unknownType(type: number): MuxError {
   );
 }
 
-/**
- * Writes a frame at `offset`, without the payload of DATA. Its integers are those of
- * mux/SPEC.md, in that order; a type that has fewer ignores the last ones.
- */
-export function writeFrame(
+/** Writes an OPEN frame at `offset`. */
+export function writeOpen(
   bytes: Uint8Array,
   offset: number,
-  type: number,
-  id: number,
-  second = 0,
-  third = 0,
-  fourth = 0,
+  senderId: number,
+  windowSize: number,
+  maxPacketSize: number,
 ): void {
-  const size = HEADER_SIZES[type]!;
-  bytes[offset] = type;
-  writeUint32(bytes, offset + 1, id);
-  if (size > 5) writeUint32(bytes, offset + 5, second);
-  if (size > 9) writeUint32(bytes, offset + 9, third);
-  if (size > 13) writeUint32(bytes, offset + 13, fourth);
+  bytes[offset] = FrameType.OPEN;
+  writeUint32(bytes, offset + 1, senderId);
+  writeUint32(bytes, offset + 5, windowSize);
+  writeUint32(bytes, offset + 9, maxPacketSize);
+}
+
+/** Writes an OPEN_CONFIRM frame at `offset`. */
+export function writeOpenConfirm(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+  senderId: number,
+  windowSize: number,
+  maxPacketSize: number,
+): void {
+  bytes[offset] = FrameType.OPEN_CONFIRM;
+  writeUint32(bytes, offset + 1, recipientId);
+  writeUint32(bytes, offset + 5, senderId);
+  writeUint32(bytes, offset + 9, windowSize);
+  writeUint32(bytes, offset + 13, maxPacketSize);
+}
+
+/** Writes an OPEN_FAILURE frame at `offset`. */
+export function writeOpenFailure(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+): void {
+  bytes[offset] = FrameType.OPEN_FAILURE;
+  writeUint32(bytes, offset + 1, recipientId);
+}
+
+/** Writes a WINDOW_ADJUST frame at `offset`. */
+export function writeWindowAdjust(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+  bytesToAdd: number,
+): void {
+  bytes[offset] = FrameType.WINDOW_ADJUST;
+  writeUint32(bytes, offset + 1, recipientId);
+  writeUint32(bytes, offset + 5, bytesToAdd);
+}
+
+/** Writes a DATA frame with its payload at `offset`. */
+export function writeData(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+  payload: Uint8Array,
+): void {
+  bytes[offset] = FrameType.DATA;
+  writeUint32(bytes, offset + 1, recipientId);
+  writeUint32(bytes, offset + 5, payload.length);
+  bytes.set(payload, offset + DATA_HEADER_SIZE);
+}
+
+/** Writes an EOF frame at `offset`. */
+export function writeEof(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+): void {
+  bytes[offset] = FrameType.EOF;
+  writeUint32(bytes, offset + 1, recipientId);
+}
+
+/** Writes a CLOSE frame at `offset`. */
+export function writeClose(
+  bytes: Uint8Array,
+  offset: number,
+  recipientId: number,
+): void {
+  bytes[offset] = FrameType.CLOSE;
+  writeUint32(bytes, offset + 1, recipientId);
 }

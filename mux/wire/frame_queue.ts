@@ -3,14 +3,24 @@ import { MuxError } from "../errors.ts";
 import {
   CLOSE_SIZE,
   DATA_HEADER_SIZE,
-  FrameType,
-  headerSize,
-  writeFrame,
+  EOF_SIZE,
+  OPEN_CONFIRM_SIZE,
+  OPEN_FAILURE_SIZE,
+  OPEN_SIZE,
+  WINDOW_ADJUST_SIZE,
+  writeClose,
+  writeData,
+  writeEof,
+  writeOpen,
+  writeOpenConfirm,
+  writeOpenFailure,
+  writeWindowAdjust,
 } from "./frame.ts";
 import { Queue } from "../../queue.ts";
 import { writeUint32 } from "../../uint32.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
 import type { FrameSender } from "./frame_sender.ts";
+import { EarlyWrites } from "../flow/early_writes.ts";
 import type { Clock } from "../flow/turns.ts";
 import type {
   DeferredWrites,
@@ -108,10 +118,6 @@ const LARGE_DATA = 16 * 1024;
  * and take 0.8 to 1.0 in place of 0.4 to 0.5 ms (the median, on a busy machine).
  */
 const BESIDE_WRITES = 64;
-/** Loaded when a turn has as much to send for the first time, as in few programs. */
-type EarlyWrites = InstanceType<
-  typeof import("../flow/early_writes.ts").EarlyWrites
->;
 /** Bytes of frames that may wait for the next write: those of 16 CLOSEs. */
 const MOST_DEFERRED = 16 * CLOSE_SIZE;
 /** After so many writes of their own at most, frames that may wait do so again. */
@@ -180,8 +186,8 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   readonly #leastEarly: number;
   /** Bytes from which on they are one now. */
   #earlyWrite: number;
-  /** Finds out whether they should be; `loading` from when there first are as many. */
-  #earlyWrites: EarlyWrites | "loading" | undefined;
+  /** Finds out whether they should be; made when there are as many. */
+  #earlyWrites: EarlyWrites | undefined;
   /** Small values that were queued. */
   #values = 0;
   readonly #deferred: DeferredWrites | undefined;
@@ -258,7 +264,10 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   }
 
   open(senderId: number, windowSize: number, maxPacketSize: number): void {
-    this.#frame(FrameType.OPEN, senderId, windowSize, maxPacketSize);
+    if (this.#state === "stopped") return;
+    const at = this.#reserve(OPEN_SIZE);
+    writeOpen(this.#buffer, at, senderId, windowSize, maxPacketSize);
+    this.#wake();
   }
 
   openConfirm(
@@ -268,14 +277,26 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     maxPacketSize: number,
     isReply: boolean,
   ): void {
-    const type = FrameType.OPEN_CONFIRM;
-    this.#frame(type, recipientId, senderId, windowSize, maxPacketSize);
-    if (isReply) this.#countReply(type);
+    if (this.#state === "stopped") return;
+    const at = this.#reserve(OPEN_CONFIRM_SIZE);
+    writeOpenConfirm(
+      this.#buffer,
+      at,
+      recipientId,
+      senderId,
+      windowSize,
+      maxPacketSize,
+    );
+    this.#wake();
+    if (isReply) this.#countReply(OPEN_CONFIRM_SIZE);
   }
 
   openFailure(recipientId: number): void {
-    this.#frame(FrameType.OPEN_FAILURE, recipientId);
-    this.#countReply(FrameType.OPEN_FAILURE);
+    if (this.#state === "stopped") return;
+    const at = this.#reserve(OPEN_FAILURE_SIZE);
+    writeOpenFailure(this.#buffer, at, recipientId);
+    this.#wake();
+    this.#countReply(OPEN_FAILURE_SIZE);
   }
 
   data(recipientId: number, payload: Uint8Array, shareable = 0): void {
@@ -289,10 +310,8 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     const isOwnFrame = this.#besideSmall > 0 ||
       !this.#extendData(recipientId, payload, shareable);
     if (isOwnFrame) {
-      const { length } = payload;
-      const at = this.#reserve(DATA_HEADER_SIZE + length);
-      writeFrame(this.#buffer, at, FrameType.DATA, recipientId, length);
-      this.#buffer.set(payload, at + DATA_HEADER_SIZE);
+      const at = this.#reserve(DATA_HEADER_SIZE + payload.length);
+      writeData(this.#buffer, at, recipientId, payload);
       this.#dataAt = at;
       this.#dataEnd = this.#besideSmall > 0 || isSmall || shareable === 0
         ? -1
@@ -332,13 +351,19 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   }
 
   eof(recipientId: number): void {
-    this.#frame(FrameType.EOF, recipientId);
+    if (this.#state === "stopped") return;
+    const at = this.#reserve(EOF_SIZE);
+    writeEof(this.#buffer, at, recipientId);
+    this.#wake();
   }
 
   close(recipientId: number, isReply: boolean, mayWait = false): void {
-    this.#frame(FrameType.CLOSE, recipientId);
+    if (this.#state === "stopped") return;
+    const at = this.#reserve(CLOSE_SIZE);
+    writeClose(this.#buffer, at, recipientId);
     if (mayWait) this.#deferredSize += CLOSE_SIZE;
-    if (isReply) this.#countReply(FrameType.CLOSE);
+    this.#wake();
+    if (isReply) this.#countReply(CLOSE_SIZE);
   }
 
   scheduleData(source: DataSource): void {
@@ -404,23 +429,13 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#idle?.resolve();
   }
 
-  /** Queues a frame without payload; see {@linkcode writeFrame}. */
-  #frame(
-    type: number,
-    id: number,
-    second?: number,
-    third?: number,
-    fourth?: number,
-  ): void {
-    if (this.#state === "stopped") return;
-    const at = this.#reserve(headerSize(type));
-    writeFrame(this.#buffer, at, type, id, second, third, fourth);
-    this.#wake();
+  #windowAdjust(recipientId: number, bytesToAdd: number): void {
+    const at = this.#reserve(WINDOW_ADJUST_SIZE);
+    writeWindowAdjust(this.#buffer, at, recipientId, bytesToAdd);
   }
 
-  #countReply(type: number): void {
-    if (this.#state === "stopped") return;
-    this.#replySize += headerSize(type);
+  #countReply(size: number): void {
+    this.#replySize += size;
     if (this.#replySize > this.#maxQueuedReplySize) {
       throw new MuxError(
         "limit-exceeded",
@@ -522,21 +537,9 @@ export class FrameQueue implements FrameSender, DeferringWriter {
 
   /** Whether the small frames of a turn should leave early may change. */
   #compareWays(): void {
-    if (this.#clock === undefined || this.#earlyWrites === "loading") return;
-    if (this.#earlyWrites === undefined) {
-      void this.#loadEarlyWrites(this.#clock);
-    } else this.#earlyWrite = this.#earlyWrites.next(this.#values);
-  }
-
-  /** Small frames leave early until it is loaded, and if it cannot be. */
-  async #loadEarlyWrites(clock: Clock): Promise<void> {
-    this.#earlyWrites = "loading";
-    try {
-      const { EarlyWrites } = await import("../flow/early_writes.ts");
-      this.#earlyWrites = new EarlyWrites(this.#leastEarly, clock);
-    } catch {
-      // A page without a network.
-    }
+    if (this.#clock === undefined) return;
+    this.#earlyWrites ??= new EarlyWrites(this.#leastEarly, this.#clock);
+    this.#earlyWrite = this.#earlyWrites.next(this.#values);
   }
 
   readonly #onWritten = (): void => {
@@ -575,9 +578,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
       for (let i = 0; i < credits.length; i++) {
         const source = credits[i]!;
         const credit = source.takeCredit();
-        if (credit > 0) {
-          this.#frame(FrameType.WINDOW_ADJUST, source.remoteId, credit);
-        }
+        if (credit > 0) this.#windowAdjust(source.remoteId, credit);
       }
       credits.length = 0;
     }

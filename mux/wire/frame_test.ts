@@ -11,7 +11,13 @@ import {
   FrameType,
   headerSize,
   MAX_FRAME_HEADER_SIZE,
-  writeFrame,
+  writeClose,
+  writeData,
+  writeEof,
+  writeOpen,
+  writeOpenConfirm,
+  writeOpenFailure,
+  writeWindowAdjust,
 } from "./frame.ts";
 
 /** Each frame, and its bytes written out by hand. */
@@ -101,19 +107,25 @@ Deno.test("readUint32: reads what writeUint32() wrote, including the highest bit
   }
 });
 
-Deno.test("writeFrame: changes only the bytes of its frame", () => {
-  const headers: [type: number, hex: string][] = [
-    [FrameType.OPEN, "64000000010000000200000003"],
-    [FrameType.OPEN_CONFIRM, "6500000001000000020000000300000004"],
-    [FrameType.OPEN_FAILURE, "6600000001"],
-    [FrameType.WINDOW_ADJUST, "670000000100000002"],
-    [FrameType.DATA, "680000000100000002"],
-    [FrameType.EOF, "6900000001"],
-    [FrameType.CLOSE, "6a00000001"],
+Deno.test("frame: a writer changes only the bytes of its frame", () => {
+  const writers: [(bytes: Uint8Array) => void, string][] = [
+    [(bytes) => writeOpen(bytes, 2, 1, 2, 3), "64000000010000000200000003"],
+    [
+      (bytes) => writeOpenConfirm(bytes, 2, 1, 2, 3, 4),
+      "6500000001000000020000000300000004",
+    ],
+    [(bytes) => writeOpenFailure(bytes, 2, 1), "6600000001"],
+    [(bytes) => writeWindowAdjust(bytes, 2, 1, 2), "670000000100000002"],
+    [
+      (bytes) => writeData(bytes, 2, 1, fromHex("0708")),
+      "680000000100000002" + "0708",
+    ],
+    [(bytes) => writeEof(bytes, 2, 1), "6900000001"],
+    [(bytes) => writeClose(bytes, 2, 1), "6a00000001"],
   ];
-  for (const [type, hex] of headers) {
+  for (const [write, hex] of writers) {
     const bytes = new Uint8Array(24).fill(0xaa);
-    writeFrame(bytes, 2, type, 1, 2, 3, 4);
+    write(bytes);
     const rest = "aa".repeat(22 - hex.length / 2);
     assertEquals(toHex(bytes), `aaaa${hex}${rest}`);
   }

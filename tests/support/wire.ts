@@ -3,7 +3,17 @@
  *
  * @module
  */
-import { FrameType, headerSize, writeFrame } from "../../mux/wire/frame.ts";
+import {
+  headerSize,
+  MAX_FRAME_HEADER_SIZE,
+  writeClose,
+  writeData,
+  writeEof,
+  writeOpen,
+  writeOpenConfirm,
+  writeOpenFailure,
+  writeWindowAdjust,
+} from "../../mux/wire/frame.ts";
 import { FrameDecoder } from "../../mux/wire/frame_decoder.ts";
 
 /** A frame as a value. */
@@ -22,40 +32,43 @@ export type Frame =
   | { type: "eof"; recipient: number }
   | { type: "close"; recipient: number };
 
-/** Encodes one frame, by the function that the frame queue uses. */
+/** Encodes one frame, by the functions that the frame queue uses. */
 export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
-  const header = headerOf(frame);
-  const size = headerSize(header[0]);
-  const payload = frame.type === "data" ? frame.payload : [];
-  const out = new Uint8Array(size + payload.length);
-  writeFrame(out, 0, ...header);
-  out.set(payload, size);
-  return out;
+  const size = frame.type === "data" ? frame.payload.length : 0;
+  const out = new Uint8Array(MAX_FRAME_HEADER_SIZE + size);
+  writeFrame(out, frame);
+  return out.slice(0, headerSize(out[0]!) + size);
 }
 
-/** What a frame begins with, as arguments of {@linkcode writeFrame}. */
-function headerOf(
-  frame: Frame,
-): [type: number, id: number, number?, number?, number?] {
+function writeFrame(out: Uint8Array, frame: Frame): void {
   switch (frame.type) {
-    case "open": {
-      const { sender, window, maxPacketSize } = frame;
-      return [FrameType.OPEN, sender, window, maxPacketSize];
-    }
-    case "open-confirm": {
-      const { recipient, sender, window, maxPacketSize } = frame;
-      return [FrameType.OPEN_CONFIRM, recipient, sender, window, maxPacketSize];
-    }
+    case "open":
+      return writeOpen(
+        out,
+        0,
+        frame.sender,
+        frame.window,
+        frame.maxPacketSize,
+      );
+    case "open-confirm":
+      return writeOpenConfirm(
+        out,
+        0,
+        frame.recipient,
+        frame.sender,
+        frame.window,
+        frame.maxPacketSize,
+      );
     case "open-failure":
-      return [FrameType.OPEN_FAILURE, frame.recipient];
+      return writeOpenFailure(out, 0, frame.recipient);
     case "window-adjust":
-      return [FrameType.WINDOW_ADJUST, frame.recipient, frame.bytes];
+      return writeWindowAdjust(out, 0, frame.recipient, frame.bytes);
     case "data":
-      return [FrameType.DATA, frame.recipient, frame.payload.length];
+      return writeData(out, 0, frame.recipient, frame.payload);
     case "eof":
-      return [FrameType.EOF, frame.recipient];
+      return writeEof(out, 0, frame.recipient);
     case "close":
-      return [FrameType.CLOSE, frame.recipient];
+      return writeClose(out, 0, frame.recipient);
   }
 }
 
