@@ -17,7 +17,6 @@ import "./mux/channel/channel_state.ts";
 import "./mux/channel/channel_streams.ts";
 import "./mux/channel/receive_buffer.ts";
 import "./mux/flow/deferred_writes.ts";
-import "./mux/flow/early_writes.ts";
 import "./mux/flow/window_budget.ts";
 import "./mux/flow/windows.ts";
 import "./mux/table/accept_queue.ts";

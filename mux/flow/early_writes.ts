@@ -1,3 +1,4 @@
+import "../internal.ts"; // Keeps bundles in few chunks.
 import type { Clock } from "./turns.ts";
 
 /**

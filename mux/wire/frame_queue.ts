@@ -20,7 +20,6 @@ import { Queue } from "../../queue.ts";
 import { writeUint32 } from "../../uint32.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
 import type { FrameSender } from "./frame_sender.ts";
-import { EarlyWrites } from "../flow/early_writes.ts";
 import type { Clock } from "../flow/turns.ts";
 import type {
   DeferredWrites,
@@ -118,6 +117,10 @@ const LARGE_DATA = 16 * 1024;
  * and take 0.8 to 1.0 in place of 0.4 to 0.5 ms (the median, on a busy machine).
  */
 const BESIDE_WRITES = 64;
+/** Loaded when a turn has as much to send for the first time, as in few programs. */
+type EarlyWrites = InstanceType<
+  typeof import("../flow/early_writes.ts").EarlyWrites
+>;
 /** Bytes of frames that may wait for the next write: those of 16 CLOSEs. */
 const MOST_DEFERRED = 16 * CLOSE_SIZE;
 /** After so many writes of their own at most, frames that may wait do so again. */
@@ -186,8 +189,8 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   readonly #leastEarly: number;
   /** Bytes from which on they are one now. */
   #earlyWrite: number;
-  /** Finds out whether they should be; made when there are as many. */
-  #earlyWrites: EarlyWrites | undefined;
+  /** Finds out whether they should be; `loading` from when there first are as many. */
+  #earlyWrites: EarlyWrites | "loading" | undefined;
   /** Small values that were queued. */
   #values = 0;
   readonly #deferred: DeferredWrites | undefined;
@@ -537,9 +540,21 @@ export class FrameQueue implements FrameSender, DeferringWriter {
 
   /** Whether the small frames of a turn should leave early may change. */
   #compareWays(): void {
-    if (this.#clock === undefined) return;
-    this.#earlyWrites ??= new EarlyWrites(this.#leastEarly, this.#clock);
-    this.#earlyWrite = this.#earlyWrites.next(this.#values);
+    if (this.#clock === undefined || this.#earlyWrites === "loading") return;
+    if (this.#earlyWrites === undefined) {
+      void this.#loadEarlyWrites(this.#clock);
+    } else this.#earlyWrite = this.#earlyWrites.next(this.#values);
+  }
+
+  /** Small frames leave early until it is loaded, and if it cannot be. */
+  async #loadEarlyWrites(clock: Clock): Promise<void> {
+    this.#earlyWrites = "loading";
+    try {
+      const { EarlyWrites } = await import("../flow/early_writes.ts");
+      this.#earlyWrites = new EarlyWrites(this.#leastEarly, clock);
+    } catch {
+      // A page without a network.
+    }
   }
 
   readonly #onWritten = (): void => {
