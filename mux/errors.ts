@@ -61,6 +61,7 @@ export class MuxError extends Error {
  * | `no-client-certificate` | the server demands a certificate, and the client has none |
  * | `wrong-client-certificate` | the server does not trust the certificate of the client |
  * | `not-tls` | the other side does not speak TLS |
+ * | `unexpected-tls` | the other side speaks TLS, and this side does not |
  * | `wrong-protocol` | the other side speaks a protocol other than this package's |
  * | `wrong-version` | there is no version of TLS that both sides speak |
  * | `handshake-failed` | the handshake failed for another reason |
@@ -76,6 +77,7 @@ export type TlsErrorCode =
   | "no-client-certificate"
   | "wrong-client-certificate"
   | "not-tls"
+  | "unexpected-tls"
   | "wrong-protocol"
   | "wrong-version"
   | "handshake-failed"

@@ -37,7 +37,7 @@ const STEPS: Record<string, string[]> = {
   suites: ["run", "-A", "tests/node_bun/suites.ts", "--short"],
   // After the tests, which would keep the machine busy beside it.
   hostile: ["run", "-A", "tests/hostile/main.ts", "--short"],
-  publish: ["publish", "--dry-run", "--allow-dirty"],
+  publish: ["run", "-A", "tests/package/make_jsr_package.ts", "--dry-run"],
 };
 
 /** The steps whose output is counted, and shown as it comes: they take minutes. */

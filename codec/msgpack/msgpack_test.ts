@@ -315,6 +315,11 @@ Deno.test("msgpack(): the functions of @std/msgpack and npm's library fit unchan
   }
 });
 
+Deno.test("msgpack(): of a key twice, the last value holds", () => {
+  const map = [0x82, 0xa1, 0x61, 1, 0xa1, 0x61, 2];
+  assertEquals(msgpack().decode(new Uint8Array(map)), { a: 2 });
+});
+
 Deno.test("msgpack(): marks, invalid UTF-8, surrogates and -0 arrive as documented", () => {
   const codec = msgpack();
   const text = (...bytes: number[]) =>

@@ -5,13 +5,17 @@
  * @module
  */
 import { printableText } from "../../printable_text.ts";
-import { MuxError } from "../errors.ts";
+import { MuxError, TlsError } from "../errors.ts";
 import {
   isFrameType,
   isTextByte,
   QUOTE_SIZE,
   textOf,
 } from "./frame_decoder.ts";
+
+/** How a record of TLS begins. */
+// deno-lint-ignore no-control-regex
+const TLS_RECORD = /^[\x14-\x17]\x03[\0-\x04]/;
 
 /** How the first bytes of other protocols look, read as Latin-1. */
 const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
@@ -24,8 +28,7 @@ const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
   // deno-lint-ignore no-control-regex
   [/^[^]{3}\x04[\0\x01]\0{4}/, "an HTTP/2 server"],
   [/^SSH-\d/, "SSH"],
-  // deno-lint-ignore no-control-regex
-  [/^[\x14-\x17]\x03[\0-\x04]/, "TLS; for TLS, use a tls: or wss: address"],
+  [TLS_RECORD, "TLS; for TLS, use a tls: or wss: address"],
   [/^\*\S* ?(?:OK|PREAUTH|BYE)\b/, "an IMAP server"],
   [/^\+OK [^]*POP/i, "a POP3 server"],
   [
@@ -51,6 +54,19 @@ const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
   [/^(?:\xff\xfe|\xfe\xff)/, "text in UTF-16"],
   [/^\s*<[!?a-z]/i, "HTML or XML"],
 ];
+
+/**
+ * The error for the first bytes of TLS, where none is spoken; undefined if they are of
+ * another protocol.
+ */
+export function tlsIn(
+  bytes: Uint8Array,
+  message: string,
+): TlsError | undefined {
+  return TLS_RECORD.test(latin1(bytes.subarray(0, QUOTE_SIZE)))
+    ? new TlsError("unexpected-tls", message)
+    : undefined;
+}
 
 /**
  * Quotes the first bytes of a peer that does not speak this protocol, and says
@@ -102,10 +118,9 @@ export function notFrames(
   const isText = bytes.length > 1 && textOf(leadingLines(bytes)) !== undefined;
   if (isFrame && !isText && protocolOf(bytes) === undefined) return error;
   const more = isText && advice !== undefined ? `; ${advice}` : "";
-  return new MuxError(
-    error.code,
-    `${error.message}: ${describeBytes(bytes)}${more}`,
-  );
+  const message = `${error.message}: ${describeBytes(bytes)}${more}`;
+  const cause = tlsIn(bytes, message);
+  return new MuxError(error.code, message, cause && { cause });
 }
 
 /**

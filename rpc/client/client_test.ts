@@ -238,6 +238,22 @@ Deno.test("Client.request: a complete response resolves at its end, with all val
   }
 });
 
+Deno.test("Client.call: a response that comes before all of the argument was sent is taken, with the CLOSE of the responder", async () => {
+  const { peer, raw } = scriptedPeer();
+  await using _ = peer;
+  const call = peer.call("x", "x".repeat(1_000));
+  const { sender } = await raw.find("open");
+  await raw.send(confirm(sender, 7, 100));
+  await raw.find("data");
+  await raw.send(
+    data(sender, values({ Error: "too large", Continue: false }, null)),
+    eof(sender),
+    close(sender),
+  );
+  const { text } = await assertRejects(() => call, RemoteError);
+  assertEquals(text, "too large");
+});
+
 Deno.test("Client.call: an error response rejects with a RemoteError, and the channel is closed at once", async () => {
   const headers: [Record<string, unknown>, string][] = [
     [{ Error: "no", Continue: false }, "no"],

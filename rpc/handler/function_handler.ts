@@ -133,8 +133,11 @@ export function functionHandler(
     ? { fn, owner, wants: undefined, expected: fn.length }
     : { ...how, owner, expected: Math.max(0, how.fn.length - 1) };
   needAnswering();
+  // Here, because most calls come this way: they need no function of their own.
   return (call, respond) =>
-    answerBy(({ callFunction }) => callFunction(called, call, respond));
+    answering === undefined
+      ? answerBy(({ callFunction }) => callFunction(called, call, respond))
+      : answering.callFunction(called, call, respond);
 }
 
 /** How handlers answer that call functions, once it is loaded. */

@@ -11,6 +11,7 @@ import { listen } from "../listener/listen.ts";
 import type { Closable, Listener } from "../listener/types.ts";
 import type { Peer } from "../peer.ts";
 import { type OptionSpec, seconds } from "./command.ts";
+import { changingFiles } from "./options/changing_files.ts";
 import type { ListenSecurity } from "./options/connection_options.ts";
 import { EXIT } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
@@ -132,8 +133,7 @@ export async function startServing(
     codecs,
     reusePort,
     resume,
-    tls: options.tls,
-    rendezvous: options.rendezvous,
+    ...changingFiles({ tls: options.tls, rendezvous: options.rendezvous }),
     onPeer(peer, { remoteAddr, tls, way }) {
       if (!verbose) return;
       const from = way === undefined

@@ -177,9 +177,36 @@ Deno.test("TLS: a client refuses the certificate of a server for what is wrong w
     [{}, server, "unknown-issuer"],
     [{ pin: ann.fingerprint }, server, "wrong-fingerprint"],
   ];
-  for (const [client, { cert, key }, code] of cases) {
-    await using there = await serve({ cert: cert!, key: key! });
-    assertEquals((await dialError(there.addr, client)).code, code);
+  for (const scheme of ["tls", "wss"]) {
+    for (const [client, { cert, key }, code] of cases) {
+      const options = { cert: cert!, key: key! };
+      await using there = await serve(options, `${scheme}://127.0.0.1:0`);
+      const error = await dialError(there.addr, client);
+      assertEquals(error.code, code);
+      if (code === "expired") {
+        const message = /^the certificate has expired on 20\d\d-\d\d-\d\dT/;
+        assert(message.test(error.message), error.message);
+      }
+    }
+  }
+});
+
+Deno.test("TLS: a server names the time of a client certificate that is not valid at this time", async () => {
+  const old = await ca.issue("CN=old", { from: -3, until: -2 });
+  const early = await ca.issue("CN=early", { from: 2, until: 3 });
+  for (
+    const [client, text] of [
+      [old, "the client certificate has expired on 20"],
+      [early, "the client certificate is not valid before 20"],
+    ] as const
+  ) {
+    await using there = await serve({ clientCert: "required", ca: ca.cert });
+    const peer = await dial(there.addr, { tls: { ca: ca.cert, ...client } });
+    const error = await assertRejects(() => peer.closed, MuxError);
+    assertEquals((error.cause as TlsError).code, "wrong-client-certificate");
+    const report = await there.reports.next() as TalkError;
+    assertEquals((report.cause as TlsError).code, "wrong-client-certificate");
+    assert(report.message.includes(text), report.message);
   }
 });
 
@@ -292,6 +319,11 @@ Deno.test("TLS: a client without the certificate that a server wants learns why,
     ],
   ];
   for (const [client, options, code] of cases) {
+    await using web = await serve(options, "wss://127.0.0.1:0");
+    const refusal = await dialError(web.addr, { ca: ca.cert, ...client });
+    assertEquals(refusal.code, code);
+    assertEquals(await web.reports.nextCode(), code);
+
     await using there = await serve(options);
     const tls = { ca: ca.cert, ...client };
     const peer = await dial(there.addr, { tls });
@@ -453,6 +485,8 @@ for (const scheme of ["tls", "wss"]) {
       const { error, states } = await lastError(addr);
       assert(error instanceof Error, `${error}`);
       assert(error.message.includes("looks like TLS"), `${error}`);
+      assert(error.cause instanceof TlsError, `${error.cause}`);
+      assertEquals(error.cause.code, "unexpected-tls");
       assertEquals(states.filter((name) => name === "connecting").length, 1);
       assertEquals(await there.reports.nextCode(), "not-tls");
     });
@@ -469,6 +503,44 @@ for (const scheme of ["tls", "wss"]) {
     assertEquals(await there.reports.nextCode(), "wrong-protocol");
   });
 }
+
+for (const scheme of ["tcp", "ws"]) {
+  for (const client of ["tls", "wss"]) {
+    Deno.test(`TLS: a client of ${client}: at a listener of ${scheme}: learns that it does not speak TLS and gives up, and the listener reports it`, async () => {
+      const reports = new Reports();
+      await using listener = await listen(`${scheme}://127.0.0.1:0`, {
+        onError: reports.add,
+      });
+      const addr = listener.addr.replace(`${scheme}:`, `${client}:`);
+      for (const tls of [{ ca: ca.cert }, undefined]) {
+        const { error, states } = await lastError(addr, tls);
+        assert(error instanceof TalkError, `${error}`);
+        assertEquals((error.cause as TlsError).code, "not-tls");
+        assertEquals(states, ["connecting", "closed"]);
+        const report = await reports.next();
+        assert(report instanceof Error, `${report}`);
+        assert(report.message.includes("looks like TLS"), report.message);
+        assert(report.cause instanceof TlsError, `${report.cause}`);
+        assertEquals(report.cause.code, "unexpected-tls");
+      }
+      assert(reports.isEmpty);
+    });
+  }
+}
+
+Deno.test("TLS: a listener reports a malformed first message as a handshake that failed", async () => {
+  await using there = await serve();
+  const port = Number(there.addr.split(":").at(-1));
+  // A record of TLS, and in it a ClientHello that ends after its version.
+  for (const hello of [[1, 0, 0, 2, 3, 3], [1, 0, 0, 1, 3]]) {
+    using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    await conn.write(Uint8Array.of(22, 3, 1, 0, hello.length, ...hello));
+    assertEquals(await there.reports.nextCode(), "handshake-failed");
+    const alert = new Uint8Array(16);
+    assertEquals(await conn.read(alert), 7);
+    assertEquals([alert[0], alert[5]], [21, 2]);
+  }
+});
 
 Deno.test("TLS: a listener answers text with an alert, and ends the connection", async () => {
   await using there = await serve();
@@ -775,7 +847,7 @@ Deno.test("TLS: options of a listener that are not valid leave the earlier ones 
   await connect(server);
   await connect(server);
   await report(
-    'option "tls" stays as it was: option "tls.key" does',
+    'TLS stays as it was: option "tls.key" does',
   );
   // Another failure is one more in the same row.
   tls = () => {

@@ -148,9 +148,8 @@ function tlsTerms(
     tlsRenewal: {
       current: () => latest = tls(),
       onFailure(cause) {
-        const why = cause instanceof Error ? cause.message : String(cause);
-        const message = `option "tls" stays as it was: ${why}`;
-        const error = new Error(message, { cause });
+        const why = (cause as Error | undefined)?.message ?? cause;
+        const error = new Error(`TLS stays as it was: ${why}`, { cause });
         report(addressError("listen", address, error, false));
       },
     },

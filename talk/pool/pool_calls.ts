@@ -301,7 +301,7 @@ export abstract class PoolCalls<C extends Carried> implements Caller<C> {
 
   #giveBack(member: Member<C>): void {
     member.inFlight--;
-    // Without a limit, nobody waits for a place.
+    // Without a limit, no call waits for a place.
     if (this.#limits.maxCallsPerMember !== Infinity) this.#offerPlaces();
   }
 

@@ -11,13 +11,13 @@ import {
 } from "../../rpc/internal.ts";
 import { limitedSignal } from "../../time_limit.ts";
 
-/** Somebody who waits. */
+/** What waits for a target. */
 export interface Waiter<T, W> {
-  /** What they wait with, such as a call. */
+  /** What it waits with, such as a call. */
   readonly want: W | undefined;
-  /** They go on. */
+  /** Goes on with the target. */
   resolve(target: T): void;
-  /** They have waited in vain. */
+  /** Gives up with an error. */
   reject(reason: unknown): void;
 }
 

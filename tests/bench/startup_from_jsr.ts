@@ -1,4 +1,7 @@
-import { ownPackage, serveRegistry } from "../jsr/registry.ts";
+import { toHex } from "../../hex.ts";
+import { packageIn, serveRegistry } from "../jsr/registry.ts";
+import { tmpdir } from "node:os";
+import { publishedModules, sourceOf } from "../package/sources.ts";
 
 /** A program that imports the package from a registry, all of which is cached. */
 export interface Installed extends AsyncDisposable {
@@ -17,7 +20,7 @@ export interface Installed extends AsyncDisposable {
  * @param program a file that imports `@qtalk/qtalk`
  */
 export async function installFromJsr(program: string): Promise<Installed> {
-  const own = ownPackage();
+  const own = packageIn(await ownPackage());
   const registry = await serveRegistry([own]);
   const folder = await Deno.makeTempDir({ prefix: "qtalk_startup_" });
   const file = `${folder}/program.ts`;
@@ -46,4 +49,39 @@ export async function installFromJsr(program: string): Promise<Installed> {
   throw new Error(
     "The program failed that imports the package from a registry",
   );
+}
+
+/**
+ * The folder with the package as it is published. It is made once for all samples of
+ * a run, which have one folder for temporary files.
+ */
+async function ownPackage(): Promise<string> {
+  const sources = [...publishedModules()].map(sourceOf).join("");
+  const bytes = new TextEncoder().encode(sources);
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  const name = toHex(new Uint8Array(digest, 0, 16));
+  const folder = `${tmpdir()}/qtalk_jsr_package_${name}`;
+  if (await exists(folder)) return folder;
+  const place = await Deno.makeTempDir({ prefix: "qtalk_jsr_" });
+  const script = (path: string) => new URL(path, import.meta.url).pathname;
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "-A", script("../jsr/with_jsr.ts"), "deno"],
+      ...["run", "-A", script("../package/make_jsr_package.ts"), place],
+    ],
+    stdout: "null",
+    stderr: "inherit",
+  }).output();
+  if (!success) throw new Error("Cannot make the package for JSR");
+  await Deno.rename(place, folder);
+  return folder;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -75,11 +75,11 @@ Deno.test("browser: a bundle of the core imports nothing", async () => {
 Deno.test("browser: the core has the size that the README says, at its start and in all", async () => {
   const chunks = await chunksOf("mod.ts");
   const start = await gzipped(loadedWith(["mod.js"], chunks), chunks);
-  await check("the core", start, /starts with\s+(\d+) kB/, 62);
+  await check("the core", start, /starts with\s+(\d+) kB/, 61);
   const path = new URL("mod.ts", ROOT).href;
   const file = await bundleForBrowsers(path, "--minify");
   const all = await gzipped(["all"], new Map([["all", file]]));
-  await check("all in one file", all, /(\d+) kB\s+in\s+one\s+file/, 134);
+  await check("all in one file", all, /(\d+) kB\s+in\s+one\s+file/, 135);
 });
 
 /** What a page loads that dials `ws:`: the chunks with it, and all there are. */
@@ -96,7 +96,7 @@ async function clientChunks(): Promise<{ loaded: string[]; chunks: Chunks }> {
 Deno.test("browser: a page that dials ws: and calls loads what the README says", async () => {
   const { loaded, chunks } = await clientChunks();
   const size = await gzipped(loaded, chunks);
-  await check("a client for ws:", size, /`wss:`\s+loads\s+(\d+) kB/, 56);
+  await check("a client for ws:", size, /`wss:`\s+loads\s+(\d+) kB/, 55);
 });
 
 Deno.test("browser: a page that dials ws: loads nothing that answers, listens, forwards, reconnects or has sockets", async () => {

@@ -56,19 +56,18 @@ export function realPackages(checkout: string): Package[] {
   });
 }
 
-/** This package, as it is published: without tests and examples. */
-export function ownPackage(): Package {
-  const root = new URL("../../", import.meta.url).pathname;
-  const { name, version, exports } = JSON.parse(read(`${root}deno.json`));
+/** A package in a folder, from which it can be published. */
+export function packageIn(folder: string): Package {
+  const { name, version, exports } = JSON.parse(read(`${folder}/deno.json`));
   const files: Record<string, string> = {};
-  for (const layer of ["codec", "mux", "rpc", "talk"]) {
-    for (const path of sources(`${root}${layer}`)) {
-      files[`/${layer}${path}`] = read(`${root}${layer}${path}`);
+  const add = (below: string) => {
+    for (const { name, isDirectory } of Deno.readDirSync(folder + below)) {
+      const path = `${below}/${name}`;
+      if (isDirectory) add(path);
+      else files[path] = read(folder + path);
     }
-  }
-  for (const { name } of Deno.readDirSync(root)) {
-    if (/(?<!_test)\.ts$/.test(name)) files[`/${name}`] = read(root + name);
-  }
+  };
+  add("");
   return { name, version, exports, files };
 }
 
@@ -89,6 +88,13 @@ export interface Registry extends AsyncDisposable {
   /** What to put into `JSR_URL`. */
   url: string;
 }
+
+/** Types of contents by extensions. */
+const TYPES: Record<string, string> = {
+  ".js": "text/javascript",
+  ".json": "application/json",
+  ".ts": "application/typescript",
+};
 
 /**
  * Serves packages on the loopback interface.
@@ -127,9 +133,7 @@ export async function serveRegistry(packages: Package[]): Promise<Registry> {
       const path = new URL(request.url).pathname;
       const answer = answers.get(path);
       if (answer === undefined) return new Response(path, { status: 404 });
-      const type = path.endsWith(".json")
-        ? "application/json"
-        : "application/typescript";
+      const type = TYPES[path.slice(path.lastIndexOf("."))] ?? "text/plain";
       return new Response(answer, { headers: { "content-type": type } });
     },
   });

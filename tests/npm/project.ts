@@ -5,7 +5,7 @@
  * @module
  */
 import { files, read } from "../support/docs.ts";
-import { makePackage } from "./make_package.ts";
+import { makeNpmPackage } from "../package/make_npm_package.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const HERE = new URL(".", import.meta.url);
@@ -38,7 +38,7 @@ export class Project implements AsyncDisposable {
     const folder = await Deno.makeTempDir({ prefix: "qtalk_npm_" });
     try {
       const place = `${folder}/package`;
-      await makePackage(place);
+      await makeNpmPackage(place);
       await runIn(folder, "npm", [
         "pack",
         place,

@@ -24,6 +24,17 @@ export const REQUIREMENTS: Requirements = {
         new URL("../interop/go_quic/", HERE),
       ),
   },
+  python: {
+    name: "Python 3.9 or later",
+    tests: /^\.\/tests\/interop\/python_test\.ts /,
+    missing: async () => {
+      if (Deno.build.os === "windows") return "this is Windows";
+      const old = "python3 is older than 3.9";
+      const script =
+        `import sys\nif sys.version_info < (3, 9): sys.exit("${old}")`;
+      return await failureOf("python3", ["-c", script]);
+    },
+  },
   npmAndChromium: {
     name: "bundlers from npm, and Chromium and chromedriver",
     tests: /^\.\/tests\/npm\/npm_test\.ts => .* in Chromium$/,

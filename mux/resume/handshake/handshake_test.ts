@@ -243,7 +243,7 @@ test("handshake: an end that speaks another protocol is quoted in the error", as
   void left.close();
 });
 
-test("handshake: a public key that is not valid, and a type that is unknown, are errors", async () => {
+test("handshake: a public key that is not valid, and an unknown type, are errors", async () => {
   for (
     const [message, size] of [["public key", SIZE.helloNew], [
       "type",

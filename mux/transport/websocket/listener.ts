@@ -160,7 +160,7 @@ class WebSocketListener implements TransportListener {
   async #shake(accepted: Accepted): Promise<void> {
     const { transport, remoteAddr, tls } = accepted;
     const handshake = this.#handshakes.begin(() => void transport.close());
-    const { timeout, onTimeout } = this.#handshake;
+    const { timeout, onTimeout, onFailure } = this.#handshake;
     const cancel = timeLimit(timeout, () => {
       handshake.giveUp();
       onTimeout(remoteAddr);
@@ -172,6 +172,7 @@ class WebSocketListener implements TransportListener {
         isSecure: tls !== undefined,
         rules: this.#rules,
         onRequest: (welcome) => request = welcome,
+        onTls: (error) => onFailure?.(error, remoteAddr),
       });
       if (early !== undefined && this.#handshakes.has(handshake)) {
         const server = webSocketServer(transport, early);

@@ -9,13 +9,13 @@ import {
 } from "../certificates/types.ts";
 import { count, defineCommand } from "../command.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
-import { lazyModule } from "../lazy_module.ts";
+import { moduleUrl } from "../../../module_url.ts";
 
 /** What certificates are for. */
 type Role = CertificateRequest["role"];
 
 /** The module that makes certificates, with a library that nothing else needs. */
-const MAKER = "../certificates/make_certificate";
+const MAKER = "talk/cli/certificates/make_certificate";
 
 /** Days that a certificate is valid, by default. */
 const DAYS: Readonly<Record<Role, number>> = {
@@ -143,7 +143,7 @@ interface Maker {
  * @throws {Error} if the library is not there
  */
 export async function loadMaker(
-  load: () => Promise<Maker> = () => import(lazyModule(MAKER)),
+  load: () => Promise<Maker> = () => import(moduleUrl(MAKER)),
 ): Promise<Maker> {
   try {
     return await load();

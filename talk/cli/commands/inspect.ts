@@ -6,6 +6,7 @@ import type { ObservedEvent } from "../../observe/events.ts";
 import { Tracer } from "../../observe/session_trace.ts";
 import { loadCodec } from "../options/codec_option.ts";
 import { count, defineCommand } from "../command.ts";
+import { changingFiles } from "../options/changing_files.ts";
 import {
   bothSecurities,
   LISTEN_AND_DIAL_OPTIONS,
@@ -161,7 +162,7 @@ a call is recognized. FILE is a file that --save has written.
         new Recorder(file, redactedAddress(from), redactedAddress(to), onError);
       const listener = await listenRaw(
         from,
-        listening,
+        changingFiles(listening),
         (transport) =>
           new TappedConnection(transport, {
             to,

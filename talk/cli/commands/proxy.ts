@@ -1,6 +1,7 @@
 import { resolveAddress } from "../../address.ts";
 import { listenWith } from "../../listener/listen.ts";
 import { defineCommand } from "../command.ts";
+import { changingFiles } from "../options/changing_files.ts";
 import {
   bothSecurities,
   LISTEN_AND_DIAL_OPTIONS,
@@ -60,7 +61,10 @@ connections, and open ones have the time given by --drain to end.
       options,
       terminal,
     );
-    const near = { ...listening, ...listenResume(from, options.resume) };
+    const near = {
+      ...changingFiles(listening),
+      ...listenResume(from, options.resume),
+    };
     const given = options["dial-resume"];
     const far = {
       ...dialing,

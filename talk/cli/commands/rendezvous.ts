@@ -11,7 +11,7 @@ import {
   listenSecurity,
 } from "../options/connection_options.ts";
 import { UsageError } from "../exit_code.ts";
-import { lazyModule } from "../lazy_module.ts";
+import { moduleUrl } from "../../../module_url.ts";
 import {
   DRAIN_OPTION,
   drainTimeoutFrom,
@@ -20,7 +20,7 @@ import {
 } from "../serve_until_stopped.ts";
 
 /** The module of the service, which no other command needs. */
-const SERVICE = "../../rendezvous/internal";
+const SERVICE = "talk/rendezvous/mod";
 
 /** `qtalk rendezvous`. */
 export const rendezvous = defineCommand({
@@ -77,7 +77,7 @@ peers directly.
     };
     const identities = options["known-as"];
     const security = await listenSecurity(address, options);
-    const module = await import(lazyModule(SERVICE)) as {
+    const module = await import(moduleUrl(SERVICE)) as {
       rendezvousService: typeof rendezvousService;
     };
     let handler: RendezvousService;

@@ -1,6 +1,6 @@
 import { type Codec, json } from "../../../codec/internal.ts";
 import { UsageError } from "../exit_code.ts";
-import { lazyModule } from "../lazy_module.ts";
+import { moduleUrl } from "../../../module_url.ts";
 
 /** The `--codec` option of commands whose default is JSON. */
 export const CODEC_OPTION = {
@@ -17,8 +17,8 @@ export const INTEROP_CODEC_OPTION = {
 
 /** The modules of the codecs that need a library: JSON works without a registry. */
 const MODULES: Readonly<Record<string, string>> = {
-  cbor: "../../../codec/cbor/cbor",
-  msgpack: "../../../codec/msgpack/msgpack",
+  cbor: "codec/cbor/cbor",
+  msgpack: "codec/msgpack/msgpack",
 };
 
 /** The environment variable that the commands of qtalk-go read, too. */
@@ -45,7 +45,7 @@ export async function loadCodec(name: string): Promise<Codec> {
       `Cannot use codec "${name}": it is not one of json, cbor, msgpack`,
     );
   }
-  const module = await import(lazyModule(path)) as Record<string, () => Codec>;
+  const module = await import(moduleUrl(path)) as Record<string, () => Codec>;
   return module[name]!();
 }
 

@@ -156,8 +156,8 @@ export type DialTerminal = Pick<Terminal, "conceal" | "dialPrefix">;
 
 /** What `listen()` gets of them. */
 export interface ListenSecurity {
-  tls?: TlsListenOptions;
-  rendezvous?: Pick<RendezvousTrust, "tls">;
+  tls?: TlsListenOptions | undefined;
+  rendezvous?: Pick<RendezvousTrust, "tls"> | undefined;
 }
 
 /** Whom to trust as the rendezvous, and the headers of a request to it. */

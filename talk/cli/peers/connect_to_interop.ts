@@ -6,7 +6,7 @@ import {
   type GivenDialOptions,
 } from "../options/connection_options.ts";
 import { dialPeer } from "../dial_peer.ts";
-import { lazyModule } from "../lazy_module.ts";
+import { moduleUrl } from "../../../module_url.ts";
 import { interopCallbacks } from "./interop_service.ts";
 import { isAddress } from "../options/target.ts";
 import type { Terminal } from "../terminal.ts";
@@ -66,6 +66,6 @@ function commandLine(
 function ownInterop(codec: string): [string, ...string[]] {
   const args = ["interop", "--codec", codec];
   if (Deno.build.standalone) return [Deno.execPath(), ...args];
-  const main = import.meta.resolve(lazyModule("../main"));
+  const main = moduleUrl("talk/cli/main");
   return [Deno.execPath(), "run", "-A", main, ...args];
 }

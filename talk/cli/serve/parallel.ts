@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { moduleUrl } from "../../../module_url.ts";
 import { qmux } from "../../../mux/internal.ts";
 import {
   canReusePort,
@@ -111,7 +112,7 @@ class ServeWorker {
   readonly service: Remote<WorkerService>;
 
   constructor(n: number, service: CoordinatorService) {
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), {
+    this.#worker = new Worker(moduleUrl("talk/cli/serve/worker"), {
       type: "module",
       name: `qtalk serve, worker ${n}`,
     });

@@ -42,6 +42,18 @@ export function certificateOf(
   };
 }
 
+/** Why a certificate is not valid at this time, as a verb; undefined if it is. */
+export function problemOfTime(
+  { validFrom, validTo }: PeerCertificate,
+): readonly ["expired" | "not-yet-valid", why: string] | undefined {
+  const now = new Date();
+  if (validTo < now) {
+    return ["expired", `has expired on ${validTo.toISOString()}`];
+  }
+  if (validFrom <= now) return undefined;
+  return ["not-yet-valid", `is not valid before ${validFrom.toISOString()}`];
+}
+
 /**
  * Whether a certificate is for an address of IPv6. Node 22.23 says that none is: it
  * takes the address for a name, and appends a full stop.

@@ -9,6 +9,7 @@ import {
   certificateOf,
   isForAddress,
   type NodeCertificate,
+  problemOfTime,
 } from "./certificate.ts";
 import {
   endedEarly,
@@ -181,12 +182,9 @@ function problemOf(
     message: `the certificate is for another name: it has ${names}`,
   });
   // Not every runtime looks at the time before it looks at the issuer.
-  const now = new Date();
-  if (certificate !== undefined && certificate.validTo < now) {
-    return new TlsError("expired", "the certificate has expired");
-  }
-  if (certificate !== undefined && certificate.validFrom > now) {
-    return new TlsError("not-yet-valid", "the certificate is not valid yet");
+  const time = certificate && problemOfTime(certificate);
+  if (time !== undefined) {
+    return new TlsError(time[0], `the certificate ${time[1]}`);
   }
   if (error instanceof TlsError) {
     return error.code !== "unknown-issuer" ? error : new TlsError(

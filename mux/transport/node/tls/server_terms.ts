@@ -1,7 +1,7 @@
 import { TlsError } from "../../../errors.ts";
 import type { TlsListenOptions } from "../../types.ts";
 import { requiredModule } from "../builtin.ts";
-import { certificateOf } from "./certificate.ts";
+import { certificateOf, problemOfTime } from "./certificate.ts";
 import {
   MIN_VERSION,
   optionError,
@@ -89,9 +89,10 @@ export class ServerTerms {
     const { fingerprint, subject } = certificate;
     if (this.#pins?.includes(fingerprint)) return undefined;
     if (this.options.ca !== undefined && client.authorized) return undefined;
+    const why = problemOfTime(certificate)?.[1] ?? "is not trusted";
     return new TlsError(
       "wrong-client-certificate",
-      `the client certificate is not trusted: "${subject}" with the fingerprint "${fingerprint}"`,
+      `the client certificate ${why}: "${subject}" with the fingerprint "${fingerprint}"`,
     );
   }
 

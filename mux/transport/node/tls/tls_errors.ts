@@ -28,6 +28,8 @@ const CODES: readonly (readonly [RegExp, TlsErrorCode, string])[] = [
     "bad-certificate",
     "the other side refuses the certificate",
   ],
+  // Deno's code for this is that of a peer without TLS.
+  [/MissingData/, "handshake-failed", ""],
   [
     /NO_APPLICATION_PROTOCOL|NoApplicationProtocol/,
     "wrong-protocol",

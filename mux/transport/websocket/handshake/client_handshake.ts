@@ -5,7 +5,7 @@
  */
 import "../../../internal.ts"; // Keeps bundles in few chunks.
 import { printableText } from "../../../../printable_text.ts";
-import { describeBytes } from "../../../wire/foreign_bytes.ts";
+import { describeBytes, tlsIn } from "../../../wire/foreign_bytes.ts";
 import type { Transport } from "../../../types.ts";
 import type { SchemeOptions } from "../../types.ts";
 import {
@@ -106,9 +106,10 @@ export async function handshake(
   );
   const head = await readHead(transport, (bytes) => {
     if (mayBeResponse(bytes)) return;
-    throw new HandshakeError(
-      `the server does not speak HTTP/1.1: ${describeBytes(bytes)}`,
-    );
+    const message = `the server does not speak HTTP/1.1: ${
+      describeBytes(bytes)
+    }`;
+    throw tlsIn(bytes, message) ?? new HandshakeError(message);
   });
   if (head === "ended") {
     throw new Error(

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import type { TlsError } from "../../../errors.ts";
 import type { Transport } from "../../../types.ts";
+import { describeBytes, tlsIn } from "../../../wire/foreign_bytes.ts";
 import { acceptKey } from "./client_handshake.ts";
 import {
   type Head,
@@ -28,6 +30,8 @@ export interface ServerHandshake {
   rules: RequestRules;
   /** Called with a request that is welcome. */
   onRequest?: ((request: Request) => void) | undefined;
+  /** Called if the client speaks TLS, which it should not. */
+  onTls?: ((error: TlsError) => void) | undefined;
 }
 
 /** A refusal, with the headers that the status needs. */
@@ -45,12 +49,18 @@ interface Refusal {
  */
 export async function acceptHandshake(
   transport: Transport,
-  { remoteHost, isSecure = false, rules, onRequest }: ServerHandshake,
+  { remoteHost, isSecure = false, rules, onRequest, onTls }: ServerHandshake,
 ): Promise<Uint8Array | undefined> {
   let isRequest = true;
   const head = await readHead(transport, (bytes) => {
     isRequest = mayBeRequest(bytes);
-    if (!isRequest) throw new Error("the client does not speak HTTP/1.1");
+    if (isRequest) return;
+    const message = `the client does not speak HTTP/1.1: ${
+      describeBytes(bytes)
+    }`;
+    const tls = tlsIn(bytes, message);
+    if (tls !== undefined) onTls?.(tls);
+    throw new Error(message);
   }).catch((error) => {
     if (isRequest) throw error;
   });

@@ -1,0 +1,36 @@
+import type { TlsListenOptions } from "../../../mux/internal.ts";
+import type { ListenSecurity } from "./connection_options.ts";
+
+/**
+ * What `listen()` gets so that it reads the files of a certificate again when one of
+ * them has changed.
+ */
+export function changingFiles({ tls, ...others }: ListenSecurity) {
+  return { ...others, ...tls !== undefined && { tls: renewed(tls) } };
+}
+
+/** The options, as a new object when one of their files has changed. */
+function renewed(tls: TlsListenOptions): () => TlsListenOptions {
+  const paths = [tls.ca ?? [], tls.cert, tls.key].flat(2);
+  let options = tls;
+  let known = stateOf(paths);
+  return () => {
+    const state = stateOf(paths);
+    if (state !== known) options = { ...tls };
+    known = state;
+    return options;
+  };
+}
+
+/** What is different when one of the files is another one, or has other contents. */
+function stateOf(paths: readonly (string | URL)[]): string {
+  return paths.map((path) => {
+    try {
+      const { ino, mtime, size } = Deno.statSync(path);
+      return `${ino} ${mtime?.getTime()} ${size}`;
+    } catch {
+      // While it is being replaced. To read it says what is wrong.
+      return "";
+    }
+  }).join();
+}

@@ -1,0 +1,107 @@
+/**
+ * Makes the package for JSR:
+ *
+ *     deno task jsr FOLDER
+ *
+ * Programs load a few files of JavaScript. Their types and documentation come from
+ * declarations.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { temporaryFolder } from "../support/temporary_folder.ts";
+import { declarationsIn } from "./declarations.ts";
+import { joinModules } from "./join_modules.ts";
+import { pack } from "./pack.ts";
+import { config, DOCUMENTS, sourceOf, write, writeJson } from "./sources.ts";
+
+/**
+ * Makes the package.
+ *
+ * @param folder where it is written: it must be empty, or not exist
+ */
+export async function makeJsrPackage(folder: string): Promise<void> {
+  const { name, version, license, exports, imports, scopes } = config();
+  const names = { ...imports, ...scopes["./"] };
+  await using modules = await temporaryFolder();
+  const { entries } = await pack(modules.path);
+  await joinModules(modules.path, entries, folder, {
+    names,
+    banner(entry) {
+      const name = entry.slice(entry.lastIndexOf("/") + 1, -".js".length);
+      return `/* @ts-self-types="./${name}.d.ts" */`;
+    },
+  });
+  for (const path of declarationsIn(modules.path)) {
+    const text = await Deno.readTextFile(`${modules.path}/${path}`);
+    await write(`${folder}/${path}`, withNames(text, names));
+  }
+  for (const path of DOCUMENTS) {
+    await write(`${folder}/${path}`, sourceOf(path));
+  }
+  await writeJson(`${folder}/deno.json`, {
+    name,
+    version,
+    license,
+    exports: Object.fromEntries(
+      Object.entries(exports).map(([name, path]) => [
+        name,
+        path.replace(/\.ts$/, ".js"),
+      ]),
+    ),
+  });
+}
+
+/** What a declaration imports, as Deno wants it: with extensions and versions. */
+function withNames(text: string, names: Record<string, string>): string {
+  return text.replaceAll(
+    /(\bfrom|\bimport\(?)(\s*)"([^"]*)"/g,
+    (_whole, keyword: string, space: string, name: string) =>
+      `${keyword}${space}"${
+        names[name] ?? name.replace(/^(\..*)\.js$/, "$1.d.ts")
+      }"`,
+  );
+}
+
+/** Makes the package, and has it checked as if it were published. */
+async function dryRun(): Promise<number> {
+  await using folder = await temporaryFolder();
+  await makeJsrPackage(folder.path);
+  const { code } = await new Deno.Command(Deno.execPath(), {
+    args: ["publish", "--dry-run", "--allow-dirty"],
+    cwd: folder.path,
+  }).spawn().status;
+  return code;
+}
+
+const HELP = `Makes the package for JSR, to be published from there.
+
+Usage: deno task jsr FOLDER
+       deno task jsr --dry-run
+
+  --dry-run   check a package that is removed again, as if it were published
+  --help      print this
+
+FOLDER must be empty, or not exist.`;
+
+if (import.meta.main) {
+  const { values, positionals: [folder, ...others] } = parseArgs({
+    // `deno task` passes `--` on to the program.
+    args: Deno.args.filter((arg) => arg !== "--"),
+    options: {
+      "dry-run": { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+    allowPositionals: true,
+  });
+  if (values.help) {
+    console.log(HELP);
+    Deno.exit();
+  }
+  if (others.length > 0 || values["dry-run"] === (folder !== undefined)) {
+    console.error("usage: deno task jsr FOLDER | --dry-run");
+    Deno.exit(2);
+  }
+  if (folder === undefined) Deno.exit(await dryRun());
+  await makeJsrPackage(folder);
+}
