@@ -240,6 +240,56 @@ test("Call.signal: what a handler returns after the deadline is no answer", asyn
   assertEquals(reported, []);
 });
 
+test("deadlines: streams that are returned too late are ended, as those of another call", async (t) => {
+  const time = t.time();
+  const ended: string[] = [];
+  const streams = (name: string) => ({
+    readable: new ReadableStream<Uint8Array>({
+      cancel: () => void ended.push(`${name} readable`),
+    }),
+    writable: new WritableStream<Uint8Array>({
+      abort: () => void ended.push(`${name} writable`),
+    }),
+  });
+  const [near] = t.pair({}, { handler: handlerFrom(() => streams("far")) });
+  const socket = {
+    ...streams("socket"),
+    read: () => Promise.resolve(null),
+    write: ({ length }: Uint8Array) => Promise.resolve(length),
+    closeWrite: () => Promise.resolve(),
+    close: () => void ended.push("socket"),
+  };
+  const results: Record<string, () => unknown> = {
+    own: () => streams("own"),
+    socket: () => socket,
+    far: async () => (await near.request("")).channel,
+  };
+  const { raw } = t.scriptedPeer({
+    handler: handlerFrom(withCall(async ({ selector }: Call) => {
+      const result = await results[selector.slice(1)]!();
+      // The caller has not closed the call yet.
+      time.tick(5_001);
+      return result;
+    })),
+  });
+  const expected: [string, string[]][] = [
+    ["own", ["own readable", "own writable"]],
+    ["socket", ["socket"]],
+    ["far", ["far readable", "far writable"]],
+  ];
+  for (const [selector, ends] of expected) {
+    ended.length = 0;
+    const call = await rawOpen(raw);
+    const header = { Selector: selector, Q: { v: 1, deadline: 5_000 } };
+    await call.values(header, null);
+    const [{ Q }] = await call.read(1) as [{ Q: { code: string } }];
+    assertEquals(Q.code, "deadline-exceeded", selector);
+    await until(() => ended.length >= ends.length, selector);
+    assertEquals(ended.toSorted(), ends);
+    await call.close();
+  }
+});
+
 test("CallOptions.timeout: whichever side notices first, the code is timeout", async (t) => {
   const time = clock(t);
   const { peer, raw } = t.scriptedPeer();

@@ -1,4 +1,4 @@
-import { MuxError, type RawChannel } from "../../mux/internal.ts";
+import { type Channel, MuxError, type RawChannel } from "../../mux/internal.ts";
 import { backgroundTimer } from "../../time_limit.ts";
 import { RpcResponse } from "../client/response.ts";
 import { loadPart } from "../errors.ts";
@@ -119,10 +119,19 @@ async function respondWithBytes(
     throw new TypeError("Cannot respond with streams: one of them is locked");
   }
   const { signal } = call;
-  const channel = isServerResponder(respond)
-    ? await respond.continueWithBytes()
-    : await respond.continue();
   const socket = isSocket(pair) ? socketStreams(pair) : undefined;
+  let channel: Channel;
+  try {
+    channel = isServerResponder(respond)
+      ? await respond.continueWithBytes()
+      : await respond.continue();
+  } catch (error) {
+    // It is too late to answer. Nothing else ends the streams, which may be those
+    // of another call.
+    if (socket !== undefined) socket.close();
+    else dropStreams(pair, error);
+    throw error;
+  }
   const { readable, writable } = socket ?? pair;
   const stopWatching = socket && isServerCall(call)
     ? closeIfStuck(socket, call.channel)
@@ -152,6 +161,12 @@ async function respondWithBytes(
   socket?.close();
   await channel.close();
   if (failures.length > 0) throw failures[0];
+}
+
+/** Ends streams that nothing uses; it may take any time until they have ended. */
+function dropStreams({ readable, writable }: BytePair, reason: unknown): void {
+  readable.cancel(reason).catch(() => {});
+  writable.abort(reason).catch(() => {});
 }
 
 /**

@@ -244,7 +244,7 @@ export function unmatchedExceptions(
     });
 }
 
-/** The patterns that a pattern with `|`, also within `(?:…)`, stands for. */
+/** The patterns that a pattern with `|`, also within groups, stands for. */
 export function alternativesOf(source: string): string[] {
   let whole: string[] = [];
   let current = [""];
@@ -256,9 +256,10 @@ export function alternativesOf(source: string): string[] {
     }
     const end = endOfPart(source, i);
     const part = source.slice(i, end + 1);
-    const parts = part.startsWith("(?:")
-      ? alternativesOf(part.slice(3, -1))
-      : [part];
+    const [group] = /^\((?:\?:|(?!\?))/.exec(part) ?? [];
+    const parts = group === undefined
+      ? [part]
+      : alternativesOf(part.slice(group.length, -1));
     current = current.flatMap((before) => parts.map((after) => before + after));
     i = end;
   }

@@ -31,6 +31,7 @@ Deno.test("alternativesOf(): splits a pattern at each |, also in groups, and now
     "a": ["a"],
     "a|b": ["a", "b"],
     "^a (?:b|c(?:d|e)) f$": ["^a b f$", "^a cd f$", "^a ce f$"],
+    "a(b|c)": ["ab", "ac"],
     "a(?!b|c)|[(|]|\\(\\|": ["a(?!b|c)", "[(|]", "\\(\\|"],
   };
   for (const [source, expected] of Object.entries(cases)) {

@@ -10,7 +10,7 @@ import type { Requirements } from "./skipped.ts";
 export const REQUIREMENTS: Requirements = {
   go: {
     name: "Go and the module qtalk-go",
-    tests: /^\.\/tests\/interop\/(go|state|command_line)_test\.ts /,
+    tests: /^\.\/tests\/interop\/(?:go|state|command_line)_test\.ts /,
     missing: () =>
       failureOf("go", ["mod", "download"], new URL("../interop/go/", HERE)),
   },
@@ -42,7 +42,7 @@ export const REQUIREMENTS: Requirements = {
   },
   chromium: {
     name: "Chromium and chromedriver",
-    tests: /^\.\/tests\/(browser\/browser|deploy_page)_test\.ts /,
+    tests: /^\.\/tests\/(?:browser\/browser|deploy_page)_test\.ts /,
     missing: () => chromiumMissing(),
   },
   redis: {
@@ -110,13 +110,40 @@ export const REQUIREMENTS: Requirements = {
   unixSockets: {
     name: "Unix sockets, which Windows lacks",
     tests:
-      /^\.\/(tests\/permissions|tests\/examples|talk\/dial|talk\/listener|talk\/deaf_client)_test\.ts .*[uU]nix/,
-    missing: () => Deno.build.os === "windows" ? "this is Windows" : undefined,
+      /^\.\/(?:tests\/permissions_test\.ts => addresses: unix:|talk\/dial\/dial_test\.ts => .*Unix|talk\/listener\/(?:listen_unix_test\.ts |listener_test\.ts => listener\.close\(\): (?:the file|all peers)|deaf_client_test\.ts => .* over unix )|talk\/drain_test\.ts => draining: a listener|talk\/reconnect\/attempts_test\.ts => .*: it resolves at)/,
+    missing: windows,
+  },
+  signals: {
+    name: "signals, which on Windows only end a process",
+    tests:
+      /^\.\/(?:talk\/close_on_signals_test\.ts |tests\/examples_test\.ts => .*examples\/state\/demo)/,
+    missing: windows,
+  },
+  shell: {
+    name: "a POSIX shell",
+    tests: /^\.\/talk\/dial\/dial_command_test\.ts /,
+    missing: windows,
+  },
+  backlog: {
+    name: "a listener that leaves connections waiting, as on Linux",
+    tests:
+      /^\.\/talk\/dial\/dial_test\.ts => dial\(\): (?:an attempt|the error (?:of|for) a timeout|the default timeout|a timeout|an abort)/,
+    missing: () => Deno.build.os === "linux" ? undefined : "this is not Linux",
+  },
+  zone: {
+    name: "an address with a zone",
+    tests: /^\.\/talk\/dial\/dial_test\.ts => .* with a zone /,
+    missing: () =>
+      Deno.networkInterfaces().some(({ address }) =>
+          address.startsWith("fe80:")
+        )
+        ? undefined
+        : "this machine has none",
   },
   fileLimit: {
     name: "a limit of the files of a process (ulimit), which Windows lacks",
     tests: /^\.\/tests\/faults\/out_of_files_test\.ts /,
-    missing: () => Deno.build.os === "windows" ? "this is Windows" : undefined,
+    missing: windows,
   },
   subject: {
     name: "what their subject cannot do",
@@ -126,6 +153,10 @@ export const REQUIREMENTS: Requirements = {
 };
 
 const HERE = import.meta.url;
+
+function windows(): string | undefined {
+  return Deno.build.os === "windows" ? "this is Windows" : undefined;
+}
 
 function npmMissing(): Promise<string | undefined> {
   return failureOf("npm", ["view", "deno", "version"]);

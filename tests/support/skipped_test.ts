@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
+import { alternativesOf } from "../node_bun/exceptions.ts";
 import { REQUIREMENTS } from "./requirements.ts";
 import {
   judgeSkipped,
@@ -6,6 +7,8 @@ import {
   type Requirements,
   skippedIn,
 } from "./skipped.ts";
+
+const ROOT = new URL("../../", import.meta.url);
 
 const requirements: Requirements = {
   go: {
@@ -106,27 +109,39 @@ Deno.test("skipped tests: the environment requires what it lists, and GitHub Go"
 });
 
 Deno.test("skipped tests: every file that may ignore tests has a requirement", () => {
-  const patterns = Object.values(REQUIREMENTS).map(({ tests }) => tests.source);
-  for (const path of filesThatIgnore()) {
-    const [stem] = path.split("_test.ts");
-    const name = stem!.slice(stem!.lastIndexOf("/") + 1);
-    assert(
-      patterns.some((pattern) => pattern.includes(name)),
-      `no requirement has the tests of ${path}`,
-    );
-  }
+  const named = namedFiles();
+  const missing = [...files()].filter((path) => mayIgnore(path))
+    .filter((path) => !named.some((pattern) => pattern.test(path)));
+  assertEquals(missing, []);
 });
 
-/** Files with tests of their own that have an `ignore`. */
-function* filesThatIgnore(folder = ""): Generator<string> {
-  const root = new URL("../../", import.meta.url);
-  for (const entry of Deno.readDirSync(new URL(folder || ".", root))) {
-    if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
-    const path = folder + entry.name;
-    if (entry.isDirectory) yield* filesThatIgnore(`${path}/`);
-    else if (entry.name.endsWith("_test.ts")) {
-      const text = Deno.readTextFileSync(new URL(path, root));
-      if (/^\s+ignore(?::|,$)/m.test(text)) yield path;
-    }
+Deno.test("skipped tests: what a requirement names are files that exist", () => {
+  const all = [...files()];
+  const gone = namedFiles()
+    .filter((pattern) => !all.some((path) => pattern.test(path)));
+  assertEquals(gone, []);
+});
+
+/** The files of the tests that requirements name, a pattern each. */
+function namedFiles(): RegExp[] {
+  return Object.values(REQUIREMENTS)
+    .flatMap(({ tests }) => alternativesOf(tests.source))
+    .filter((source) => source.startsWith("^"))
+    .map((source) => new RegExp(`${source.split(" ")[0]}$`));
+}
+
+/** Whether a file has tests of its own that are ignored where something is missing. */
+function mayIgnore(path: string): boolean {
+  if (!path.endsWith("_test.ts")) return false;
+  const text = Deno.readTextFileSync(new URL(path, ROOT));
+  return /^\s+ignore(?::|,$)|\bDeno\.test\.ignore\b/m.test(text);
+}
+
+/** All files, as `deno test` names them. */
+function* files(folder = "./"): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
+    if (name.startsWith(".") || name === "node_modules") continue;
+    if (isDirectory) yield* files(`${folder}${name}/`);
+    else if (name.endsWith(".ts")) yield folder + name;
   }
 }
