@@ -1,5 +1,6 @@
 import type { Codec } from "../../codec/internal.ts";
 import {
+  type LentTotal,
   type Loan,
   Loans,
   type RoutedSession,
@@ -14,6 +15,16 @@ import { passedOn } from "./errors.ts";
 
 /** Sessions whose peers say what the IDs of the functions begin with that they lend. */
 const lenders = new WeakSet<RoutedSession>();
+
+/** What clients hold of the peers of sessions. */
+const totals = new WeakMap<RoutedSession, LentTotal>();
+
+/** What all clients hold of the peer of a session. */
+export function totalOf(source: RoutedSession): LentTotal {
+  let total = totals.get(source);
+  if (total === undefined) totals.set(source, total = { held: 0 });
+  return total;
+}
 
 /** What releases functions at the peers of sessions, by the name of a codec. */
 const releasers = new WeakMap<RoutedSession, Map<string, Caller>>();
@@ -88,23 +99,44 @@ export async function passRelease(
   }
 }
 
+/** What one response lends. */
+export interface ForwardedLoan extends Loan {
+  /** Whether the caller does not get it, since it holds too many functions. */
+  readonly isRefused: boolean;
+}
+
+/** A response that lends functions. */
+export interface LendingResponse {
+  /** What their IDs begin with. */
+  readonly lends: string;
+  readonly borrower: RoutedSession;
+  readonly source: RoutedSession | undefined;
+  /** Calls the peer that lends them. */
+  readonly lender: Caller;
+  /** How many functions of that peer all clients may hold. */
+  readonly max: number;
+  readonly continued: boolean;
+  /** Ends it, if it continues: it has more functions than the client may hold. */
+  readonly cutOff: () => void;
+}
+
 /**
- * A response lends functions whose IDs begin with `prefix` to a caller. Returns
- * what counts those that the caller gets, if there is a way back to them.
- *
- * @param lender calls the peer that lends them
- * @param continued whether the response continues
+ * Returns what counts the functions that a caller gets with a response, if there is a
+ * way back to them.
  */
 export function beginLoan(
-  prefix: string,
-  borrower: RoutedSession,
-  source: RoutedSession | undefined,
-  lender: Caller,
-  continued: boolean,
-): Loan | undefined {
+  { lends, borrower, source, lender, max, continued, cutOff }: LendingResponse,
+): ForwardedLoan | undefined {
   if (source !== undefined) lenders.add(source);
-  const loans = loansFrom(prefix, borrower, source, lender);
-  return loans?.begin(prefix, continued);
+  const loans = loansFrom(lends, borrower, source, lender);
+  if (loans === undefined) return undefined;
+  const isRefused = !continued && !loans.hasRoom(max);
+  const onLend = continued
+    ? () => {
+      if (!loans.hasRoom(max)) cutOff();
+    }
+    : undefined;
+  return { ...loans.begin(lends, continued, onLend), isRefused };
 }
 
 /**
@@ -133,9 +165,15 @@ function loansFrom(
   return borrower.routes?.loans(
     prefix,
     source,
-    () =>
-      new Loans(borrower, (id, count) => {
-        lender.call(RELEASE_SELECTOR + id, count).catch(() => {});
-      }),
+    () => new Loans(borrower, releaseBy(lender), source && totalOf(source)),
   );
+}
+
+/** What releases functions so many times, at the peer that `lender` calls. */
+export function releaseBy(
+  lender: Caller,
+): (id: string, count: number) => void {
+  return (id, count) => {
+    lender.call(RELEASE_SELECTOR + id, count).catch(() => {});
+  };
 }
