@@ -43,9 +43,13 @@ export function releaserIn(
   if (byCodec === undefined) releasers.set(state, byCodec = new Map());
   let releaser = byCodec.get(codec.name);
   if (releaser === undefined) {
-    const { account } = state;
-    // The reply is `null`.
-    releaser = new Client(pool, { codec, maxValueSize: 64, account, state });
+    releaser = new Client(pool, {
+      codec,
+      maxValueSize: 64, // The reply is `null`.
+      account: state.account,
+      state,
+      nested: true, // Calls that never end could take all the other channels.
+    });
     byCodec.set(codec.name, releaser);
   }
   return releaser;

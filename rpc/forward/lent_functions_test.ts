@@ -755,3 +755,25 @@ test("forward(): a stream of more functions than a client may hold is cut off", 
   await client.close();
   await untilHeld(backend, 0);
 });
+
+test("forward(): functions are released while long calls take all channels to the target", async (t) => {
+  const waiting = Promise.withResolvers<void>();
+  const handler = handlerFrom({ ...results, wait: () => waiting.promise });
+  const [middle, backend] = t.pair({ session: { maxChannels: 16 } }, {
+    handler,
+  });
+  const [client] = t.pair({}, { handler: forward(middle) });
+  const [other] = t.pair({}, { handler: forward(middle) });
+  const given = await client.call("db.counter") as Callback<() => number>;
+  const left = await other.call("db.counter");
+  // More than there are channels: some wait for one.
+  const calls = Array.from({ length: 20 }, () => middle.call("wait"));
+  await until(() => middle.stats.calls.waiting > 0, "calls that wait");
+  given.release();
+  await untilHeld(backend, 1);
+  await other.close();
+  await untilHeld(backend, 0);
+  waiting.resolve();
+  await Promise.all(calls);
+  assertEquals(typeof left, "function");
+});
