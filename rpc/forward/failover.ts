@@ -75,5 +75,6 @@ export async function forwardToSome(
     throw error instanceof CallError ? error : passedOn(error, call);
   } finally {
     request?.forget();
+    request?.lent?.end();
   }
 }

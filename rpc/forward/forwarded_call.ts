@@ -18,6 +18,7 @@ import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
 import type { ReceivedHeader } from "../wire/headers.ts";
 import { callbackIdIn } from "../wire/selector.ts";
+import { CallLends } from "./call_lends.ts";
 import { watchCaller } from "./caller_watch.ts";
 import {
   cancelled,
@@ -112,8 +113,13 @@ export async function forwardCall(
   }
   const outgoing = await channelFor(call, target, attempts !== undefined);
   sendHeader(call, outgoing, pool);
+  const lent = attempts !== undefined
+    ? attempts.request.lent
+    : lends === undefined
+    ? undefined
+    : new CallLends(lends, call);
   const requestPiped = attempts === undefined
-    ? pipe(incoming, outgoing)
+    ? pipe(incoming, outgoing, lent?.onBytes)
     : attempts.request.piped;
   attempts?.request.sendTo(outgoing);
   /** What was taken of the response, to read its header. */
@@ -135,7 +141,8 @@ export async function forwardCall(
   await new Promise<void>((resolve) => outgoing.whenReadable(resolve));
   if (outgoing.buffered === 0 && !incoming.peerClosed) {
     watch.stop();
-    attempts?.request.stop();
+    if (attempts === undefined) lent?.end();
+    else attempts.request.stop();
     outgoing.discard();
     throw passedOn(
       outgoing.failure ??
@@ -169,8 +176,9 @@ export async function forwardCall(
     bytes = headerBytes(outgoing, taken);
   }
   const loan = extended
-    ? inspectHeader(bytes, call, target, outgoing, release)
+    ? inspectHeader(bytes, call, target, outgoing, release, lent)
     : inspectPlain(bytes, taken, call, target, outgoing, release);
+  lent?.end();
   if (loan?.isRefused) {
     watch.stop();
     attempts?.request.stop();
@@ -282,6 +290,7 @@ function inspectHeader(
   target: Target,
   channel: RawChannel,
   release: (header: ReceivedHeader) => void,
+  lent?: CallLends,
 ): ForwardedLoan | undefined {
   if (bytes === undefined) return undefined;
   const { pool, maxCallbacks } = target;
@@ -291,8 +300,8 @@ function inspectHeader(
     if (header.saysNull) pool.allowSpares();
     const { lends, keptIds, continued } = header;
     // A caller that has gone has released what it had lent.
-    if (keptIds.length > 0 && pool.session && !call.channel.peerClosed) {
-      keepLent(keptIds, pool.session, call);
+    if (lent !== undefined && pool.session && !call.channel.peerClosed) {
+      keepLent(keptIds, lent, pool.session, call);
     }
     if (continued) forgetRead(call, pool.session);
     if (lends === undefined) return undefined;

@@ -11,6 +11,7 @@ import { Client } from "../client/client.ts";
 import type { ServerCall } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
 import { callbackIdIn, RELEASE_SELECTOR } from "../wire/selector.ts";
+import type { CallLends } from "./call_lends.ts";
 import { passedOn } from "./errors.ts";
 
 /** Sessions whose peers say what the IDs of the functions begin with that they lend. */
@@ -146,18 +147,19 @@ export function beginLoan(
 /**
  * A response to a call says which of the functions in the call the responder keeps.
  *
+ * @param lent what is in the call
  * @param borrower the session of the responder
- * @param lender calls the caller
  */
 export function keepLent(
   ids: readonly string[],
+  lent: CallLends,
   borrower: RoutedSession,
   { request: { lends }, session, caller }: ServerCall,
 ): void {
-  if (lends === undefined) return;
+  const kept = lent.among(ids);
+  if (lends === undefined || kept.length === 0) return;
   const loans = loansFrom(lends, borrower, session, caller);
-  // Each call lends a function once.
-  for (const id of new Set(ids)) if (prefixOf(id) === lends) loans?.add(id, 1);
+  for (const id of kept) loans?.add(id, 1);
 }
 
 function loansFrom(

@@ -777,3 +777,36 @@ test("forward(): functions are released while long calls take all channels to th
   await Promise.all(calls);
   assertEquals(typeof left, "function");
 });
+
+test("forward(): a responder keeps no function that the call did not lend it", async (t) => {
+  const target = t.scriptedPeer();
+  const { raw } = t.scriptedPeer({ handler: forward(target.peer) });
+  const id = "_0123450000000000001";
+  const extension = { Q: { v: 1, lends: "_012345" } };
+  const keeping = { Continue: false, Q: { v: 1, keep: [id, id] } };
+  // Only the first call has the function among its arguments.
+  for (const [i, args] of [[{ $fnptr: id }], [], []].entries()) {
+    const call = await rawOpen(raw);
+    await call.values({ Selector: "keep", ...extension }, args);
+    const there = await rawAccept(target.raw, i);
+    await there.read(2);
+    await there.values(keeping, null);
+    await there.eof();
+    await there.close();
+    await call.read(2);
+    await call.close();
+  }
+  const release = await rawOpen(target.raw);
+  await release.values(releaseHeader(id), 3);
+  const there = await rawAccept(raw);
+  const [{ Selector }, count] = await there.read(2) as [
+    { Selector: string },
+    number,
+  ];
+  assertEquals([Selector, count], [`/_qtalk/release/${id}`, 1]);
+  await there.values({ Continue: false, Q: { v: 1 } }, null);
+  await there.eof();
+  await there.close();
+  await release.read(2);
+  await release.close();
+});
