@@ -33,18 +33,38 @@ interface Route {
   loans: Loans | undefined;
 }
 
+/** How many functions of one peer all others hold by way of this side. */
+export interface LentTotal {
+  held: number;
+}
+
 /** Functions that a peer holds, each as often as it was lent it. */
 class Holdings {
   readonly #counts = new Map<string, number>();
   /** How often it was lent others, whose IDs are not remembered. */
   #others = 0;
+  readonly #total: LentTotal;
+
+  /** Makes an empty list, which counts in `total`. */
+  constructor(total: LentTotal = { held: 0 }) {
+    this.#total = total;
+  }
+
+  /** How many functions it holds. */
+  get size(): number {
+    return this.#counts.size + this.#others;
+  }
 
   /** It was lent a function, so many times. */
   add(id: string, count: number): void {
     const held = this.#counts.get(id);
     if (held === undefined && this.#counts.size >= MAX_LOANS) {
       this.#others += count;
-    } else this.#counts.set(id, (held ?? 0) + count);
+      this.#total.held += count;
+    } else {
+      this.#counts.set(id, (held ?? 0) + count);
+      if (held === undefined) this.#total.held++;
+    }
   }
 
   /** It gives a function back, so many times; returns how many of them it held. */
@@ -52,21 +72,32 @@ class Holdings {
     const held = this.#counts.get(id) ?? 0;
     const known = Math.min(held, count);
     if (known < held) this.#counts.set(id, held - known);
-    else this.#counts.delete(id);
+    else this.delete(id);
     const others = Math.min(count - known, this.#others);
-    this.#others -= others;
+    this.#takeOthers(others);
     return known + others;
+  }
+
+  /** It does not hold a function any more, however often it was lent it. */
+  delete(id: string): void {
+    if (this.#counts.delete(id)) this.#total.held--;
+  }
+
+  #takeOthers(count: number): void {
+    this.#others -= count;
+    this.#total.held -= count;
   }
 
   /** It does not hold what is in another list, after all. */
   remove(list: Holdings): void {
     for (const [id, count] of list.#counts) this.take(id, count);
-    this.#others -= Math.min(list.#others, this.#others);
+    this.#takeOthers(Math.min(list.#others, this.#others));
   }
 
   /** Empties the list; returns what was remembered. */
   clear(): [id: string, count: number][] {
     const all = [...this.#counts];
+    this.#total.held -= this.size;
     this.#counts.clear();
     this.#others = 0;
     return all;
@@ -80,7 +111,8 @@ class Holdings {
  */
 export class Loans {
   readonly #release: (id: string, count: number) => void;
-  readonly #held = new Holdings();
+  readonly #held: Holdings;
+  readonly #total: LentTotal;
   /** Calls whose functions the peer may still decline. */
   #undecided = 0;
   #ended = false;
@@ -92,12 +124,16 @@ export class Loans {
    *
    * @param borrower the session to whose peer they are lent
    * @param release releases a function at its owner
+   * @param total what all peers hold of the owner. Default: what this one holds
    */
   constructor(
     borrower: RoutedSession,
     release: (id: string, count: number) => void,
+    total: LentTotal = { held: 0 },
   ) {
     this.#release = release;
+    this.#total = total;
+    this.#held = new Holdings(total);
     this.cancel = borrower.onEnd(() => {
       this.#ended = true;
       this.#settle();
@@ -109,13 +145,15 @@ export class Loans {
    *
    * @param continued whether it continues: then the values that follow are the peer's
    * as they arrive, however the call ends. Default: no
+   * @param onLend called before the peer is lent another function
    */
-  begin(prefix: string, continued = false): Loan {
+  begin(prefix: string, continued = false, onLend?: () => void): Loan {
     const lent = continued ? undefined : new Holdings();
     let dropped = false;
     this.#undecided++;
     const finder = new IdFinder(prefix, (id) => {
       if (dropped) return this.#release(id, 1);
+      onLend?.();
       lent?.add(id, 1);
       this.#held.add(id, 1);
     });
@@ -132,6 +170,19 @@ export class Loans {
         this.#settle();
       },
     };
+  }
+
+  /**
+   * Whether the peer may be lent more: if it holds fewer functions than could be lent
+   * to others, of `max` at all. So no peer can take all of them.
+   */
+  hasRoom(max: number): boolean {
+    return this.#held.size < max - this.#total.held;
+  }
+
+  /** The owner has no longer what it had lent under an ID. */
+  forget(id: string): void {
+    this.#held.delete(id);
   }
 
   /** The peer holds a function, so many times more. */

@@ -30,6 +30,15 @@ export function busy(selector: string): CallError {
   );
 }
 
+export function tooManyLent({ selector }: ServerCall): CallError {
+  return new CallError(
+    `Cannot pass on the response to call "${
+      printableText(selector)
+    }": this client holds too many functions of the target (option "maxCallbacks" of forward())`,
+    { code: "limit-exceeded" },
+  );
+}
+
 /**
  * The error for a caller whose call did not get a response from the target: no
  * bug of this side, which learns of the end of the target's session in any case.

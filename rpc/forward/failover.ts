@@ -25,6 +25,7 @@ export async function forwardToSome(
   call: ServerCall,
   respond: ServerResponder,
   targets: ForwardTargets,
+  maxCallbacks: number,
 ): Promise<void> {
   const { selector, request: { nested } } = call;
   // What a session that was lost had lent is not at any other one.
@@ -44,7 +45,7 @@ export async function forwardToSome(
     refusal = undefined;
     const pool = poolOf(peer);
     if (pool === undefined) throw noTarget();
-    const target = { caller: peer, pool, nested };
+    const target = { caller: peer, pool, nested, maxCallbacks };
     if (request === undefined) {
       return await forwardCall(call, respond, target);
     }
@@ -74,5 +75,6 @@ export async function forwardToSome(
     throw error instanceof CallError ? error : passedOn(error, call);
   } finally {
     request?.forget();
+    request?.lent?.end();
   }
 }

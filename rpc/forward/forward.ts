@@ -1,4 +1,5 @@
 import { checkObject, checkOption } from "../../check_option.ts";
+import { DEFAULT_MAX_CALLBACKS } from "../callback/callback_table.ts";
 import { forwardTargetsOf, poolOf } from "../client/channel_pool.ts";
 import { loadPart } from "../errors.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
@@ -11,6 +12,12 @@ export interface ForwardOptions {
    * target. An integer of at least 1, or `Infinity`. Default: 1,024.
    */
   maxConcurrentCalls?: number | undefined;
+  /**
+   * How many functions and streams of the target all clients together may hold, or of
+   * each member if it is a pool. Use the `maxCallbacks` of the target. An integer of
+   * at least 1, or `Infinity`. Default: 4,096.
+   */
+  maxCallbacks?: number | undefined;
 }
 
 /** The default of {@linkcode ForwardOptions.maxConcurrentCalls}. */
@@ -33,7 +40,10 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  *
  * The clients share the target: no client has more calls in progress there than
  * could still be added for others. Further calls of a client wait, unread, for up
- * to 10 s, and then fail with `busy: ...`. When a caller has closed its call, and
+ * to 10 s, and then fail with `busy: ...`. Nor does a client hold more functions and
+ * streams of the target than could still be lent to others: a further response that
+ * has some is replaced by an error whose code is `limit-exceeded`, and a stream of
+ * values is cut off. When a caller has closed its call, and
  * the target takes none of the remaining bytes for 10 s (250 ms if the caller has
  * aborted the call), the call is closed at the target as well.
  *
@@ -79,11 +89,14 @@ export function forward(
       "Cannot forward: target is neither peer nor pool nor caller",
     );
   }
-  const { maxConcurrentCalls = DEFAULT_MAX_FORWARDED_CALLS } = options;
-  checkOption("maxConcurrentCalls", maxConcurrentCalls, {
-    min: 1,
-    max: Infinity,
-  });
+  const {
+    maxConcurrentCalls = DEFAULT_MAX_FORWARDED_CALLS,
+    maxCallbacks = DEFAULT_MAX_CALLBACKS,
+  } = options;
+  const limits = { maxConcurrentCalls, maxCallbacks };
+  for (const [name, limit] of Object.entries(limits)) {
+    checkOption(name, limit, { min: 1, max: Infinity });
+  }
   let forwarding: HandlerFunction | undefined;
   return (call, respond) => {
     if (forwarding !== undefined) return forwarding(call, respond);
@@ -91,8 +104,8 @@ export function forward(
     const loading = loadPart("forward call", import("./forwarding.ts"));
     return loading.then((module) => {
       forwarding ??= pool === undefined
-        ? module.forwardingToSome(targets!, maxConcurrentCalls)
-        : module.forwardingTo(target, pool, maxConcurrentCalls);
+        ? module.forwardingToSome(targets!, limits)
+        : module.forwardingTo(target, pool, limits);
       return forwarding(call, respond);
     });
   };

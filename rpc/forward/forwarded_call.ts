@@ -3,9 +3,9 @@ import type { RawChannel } from "../../mux/internal.ts";
 import { pipe } from "../../mux/internal_server.ts";
 import {
   CallbackRoutes,
-  type Loan,
   type RoutedSession,
 } from "../callback/callback_routes.ts";
+import { kindOf } from "../callback/pointers.ts";
 import { releaseDropped } from "../callback/received_pointers.ts";
 import {
   type ChannelPool,
@@ -17,16 +17,27 @@ import { isServerCall, isServerResponder } from "../handler/invoke.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
 import type { ReceivedHeader } from "../wire/headers.ts";
+import { callbackIdIn } from "../wire/selector.ts";
+import { CallLends } from "./call_lends.ts";
 import { watchCaller } from "./caller_watch.ts";
-import { cancelled, passedOn, replaced, tooLate } from "./errors.ts";
+import {
+  cancelled,
+  passedOn,
+  replaced,
+  tooLate,
+  tooManyLent,
+} from "./errors.ts";
 import type { KeptRequest } from "./kept_request.ts";
 import {
   beginLoan,
+  type ForwardedLoan,
+  isOfCallback,
   isRelease,
   keepLent,
   passRelease,
   releaserIn,
 } from "./lent_functions.ts";
+import { beginPlainLoan, plainLoans } from "./plain_loans.ts";
 import { forwardedHeader } from "./request_header.ts";
 import {
   changedHeader,
@@ -43,6 +54,8 @@ export interface Target {
   readonly pool: ChannelPool;
   /** Whether the call takes a channel of those for nested calls. */
   readonly nested: boolean;
+  /** How many functions of the peer all clients together may hold. */
+  readonly maxCallbacks: number;
 }
 
 /** What a call needs to go to another peer when one has refused it. */
@@ -60,12 +73,14 @@ export interface Attempts {
  * whatever the handler of its session is.
  *
  * @param lender calls the peer of `from`
+ * @param maxCallbacks how many functions of that peer all others may hold
  */
 function addRoute(
   prefix: string,
   from: RoutedSession | undefined,
   lender: Caller,
   to: RoutedSession | undefined,
+  maxCallbacks = Infinity,
 ): void {
   const pool = poolOf(lender);
   if (from === undefined || pool === undefined) return;
@@ -74,7 +89,8 @@ function addRoute(
   to.routes.add(prefix, from, () => async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
     if (isRelease(call)) return await passRelease(call, lender);
-    await forwardCall(call, respond, { caller: lender, pool, nested: true });
+    const target = { caller: lender, pool, nested: true, maxCallbacks };
+    await forwardCall(call, respond, target);
   });
 }
 
@@ -97,8 +113,13 @@ export async function forwardCall(
   }
   const outgoing = await channelFor(call, target, attempts !== undefined);
   sendHeader(call, outgoing, pool);
+  const lent = attempts !== undefined
+    ? attempts.request.lent
+    : lends === undefined
+    ? undefined
+    : new CallLends(lends, call);
   const requestPiped = attempts === undefined
-    ? pipe(incoming, outgoing)
+    ? pipe(incoming, outgoing, lent?.onBytes)
     : attempts.request.piped;
   attempts?.request.sendTo(outgoing);
   /** What was taken of the response, to read its header. */
@@ -120,7 +141,8 @@ export async function forwardCall(
   await new Promise<void>((resolve) => outgoing.whenReadable(resolve));
   if (outgoing.buffered === 0 && !incoming.peerClosed) {
     watch.stop();
-    attempts?.request.stop();
+    if (attempts === undefined) lent?.end();
+    else attempts.request.stop();
     outgoing.discard();
     throw passedOn(
       outgoing.failure ??
@@ -145,14 +167,25 @@ export async function forwardCall(
       watch = watchCaller(call, outgoing, onUnanswered);
     }
   }
-  const inspects = extended || !pool.allowsSpares;
+  const inspects = extended || !pool.allowsSpares ||
+    isOfCallback(call.selector);
   let bytes = inspects ? headerBytes(outgoing, taken) : undefined;
   if (extended && bytes === undefined && taken === undefined) {
     // What the response lends must be known.
     await takeHeader(outgoing, (some) => taken = some);
     bytes = headerBytes(outgoing, taken);
   }
-  const loan = inspectHeader(bytes, call, target, outgoing, release);
+  const loan = extended
+    ? inspectHeader(bytes, call, target, outgoing, release, lent)
+    : inspectPlain(bytes, taken, call, target, outgoing, release);
+  lent?.end();
+  if (loan?.isRefused) {
+    watch.stop();
+    attempts?.request.stop();
+    outgoing.discard();
+    loan.end(false);
+    throw tooManyLent(call);
+  }
   if (extended && bytes !== undefined) {
     const header = changedHeader(bytes, call, pool);
     if (header !== undefined) {
@@ -257,23 +290,32 @@ function inspectHeader(
   target: Target,
   channel: RawChannel,
   release: (header: ReceivedHeader) => void,
-): Loan | undefined {
+  lent?: CallLends,
+): ForwardedLoan | undefined {
   if (bytes === undefined) return undefined;
-  const { pool } = target;
+  const { pool, maxCallbacks } = target;
   const { codec, responseHeaders } = call.request.context;
   try {
     const header = responseHeaders.get(bytes);
     if (header.saysNull) pool.allowSpares();
     const { lends, keptIds, continued } = header;
     // A caller that has gone has released what it had lent.
-    if (keptIds.length > 0 && pool.session && !call.channel.peerClosed) {
-      keepLent(keptIds, pool.session, call);
+    if (lent !== undefined && pool.session && !call.channel.peerClosed) {
+      keepLent(keptIds, lent, pool.session, call);
     }
+    if (continued) forgetRead(call, pool.session);
     if (lends === undefined) return undefined;
     const lender = releaserIn(codec, target);
-    addRoute(lends, pool.session, lender, call.session);
-    const { session } = call;
-    const loan = beginLoan(lends, session, pool.session, lender, continued);
+    addRoute(lends, pool.session, lender, call.session, maxCallbacks);
+    const loan = beginLoan({
+      lends,
+      borrower: call.session,
+      source: pool.session,
+      lender,
+      max: maxCallbacks,
+      continued,
+      cutOff: () => cutOff(channel),
+    });
     // Of a complete response, the target does so, if no EOF tells it otherwise.
     if (loan === undefined) release(header);
     else if (continued || call.channel.eofReceived) {
@@ -284,6 +326,61 @@ function inspectHeader(
     // The caller gets the header too, and reports what is wrong with it.
     return undefined;
   }
+}
+
+/**
+ * The same for a caller that is not extended. The target does not tell it of
+ * functions, so all of the bytes have to be looked through.
+ *
+ * @param taken what was taken of the response already
+ */
+function inspectPlain(
+  header: Uint8Array | undefined,
+  taken: Uint8Array | undefined,
+  call: ServerCall,
+  target: Target,
+  channel: RawChannel,
+  release: (header: ReceivedHeader) => void,
+): ForwardedLoan | undefined {
+  inspectHeader(header, call, target, channel, release);
+  const source = target.pool.session;
+  if (source === undefined) return undefined;
+  const { codec, responseHeaders } = call.request.context;
+  const bytes = header ?? headerBytes(channel, taken)?.slice();
+  const loan = beginPlainLoan({
+    borrower: call.session,
+    source,
+    lender: () => releaserIn(codec, target),
+    max: target.maxCallbacks,
+    bytes: taken ?? channel.peek(),
+    isContinued: () => {
+      try {
+        return bytes === undefined || responseHeaders.get(bytes).continued;
+      } catch {
+        return true; // What this is, the caller reports.
+      }
+    },
+    cutOff: () => cutOff(channel),
+  });
+  if (taken !== undefined && loan.isRefused) loan.onDropped(taken);
+  channel.whenDropped(loan.onDropped);
+  return loan;
+}
+
+/** Drops the rest of a response, when the bytes that are being piped have left. */
+function cutOff(channel: RawChannel): void {
+  queueMicrotask(() => channel.discard());
+}
+
+/** A call that reads a stream has begun to: the target has it no longer. */
+function forgetRead(
+  { selector, session }: ServerCall,
+  source: RoutedSession | undefined,
+): void {
+  const id = callbackIdIn(selector);
+  if (!isOfCallback(selector) || kindOf(id) === "function") return;
+  session.routes?.loansOf(id)?.forget(id);
+  if (source !== undefined) plainLoans(session, source)?.forget(id);
 }
 
 /**

@@ -22,6 +22,12 @@ import { isStray } from "./lent_functions.ts";
 /** Milliseconds that a call waits for its turn. */
 const MAX_WAIT = 10_000;
 
+/** What all clients together may have of a target. */
+export interface ForwardLimits {
+  readonly maxConcurrentCalls: number;
+  readonly maxCallbacks: number;
+}
+
 /** Forwards one call, whose turn it is. */
 type Forwarding = (call: ServerCall, respond: ServerResponder) => Promise<void>;
 
@@ -33,14 +39,15 @@ type Forwarding = (call: ServerCall, respond: ServerResponder) => Promise<void>;
 export function forwardingTo(
   target: Caller,
   pool: ChannelPool,
-  maxConcurrentCalls: number,
+  { maxConcurrentCalls, maxCallbacks }: ForwardLimits,
 ): HandlerFunction {
   return inTurn(
     new FairShares(() => Math.min(maxConcurrentCalls, pool.capacity)),
     async (call, respond) => {
       if (isStray(call, pool.session)) return await notFound(call, respond);
       const { nested } = call.request;
-      await forwardCall(call, respond, { caller: target, pool, nested });
+      const to = { caller: target, pool, nested, maxCallbacks };
+      await forwardCall(call, respond, to);
     },
   );
 }
@@ -49,15 +56,15 @@ export function forwardingTo(
  * Makes the handler of `forward()` with several peers as the target, or changing
  * ones.
  *
- * @param maxConcurrentCalls how many calls each of them can have
+ * @param limits what each of them can have
  */
 export function forwardingToSome(
   targets: ForwardTargets,
-  maxConcurrentCalls: number,
+  { maxConcurrentCalls, maxCallbacks }: ForwardLimits,
 ): HandlerFunction {
   return inTurn(
     new FairShares(() => targets.capacity(maxConcurrentCalls)),
-    (call, respond) => forwardToSome(call, respond, targets),
+    (call, respond) => forwardToSome(call, respond, targets, maxCallbacks),
     targets,
   );
 }

@@ -2,6 +2,7 @@ import type { MemoryKind, RawChannel } from "../../mux/internal.ts";
 import { kindOf } from "../callback/pointers.ts";
 import { IdFinder } from "../callback/received_pointers.ts";
 import type { ServerCall } from "../server/server_call.ts";
+import { CallLends } from "./call_lends.ts";
 
 /** Bytes of a request that are kept at most; a longer one goes to one peer only. */
 const MAX_KEPT = 256 * 1024;
@@ -20,6 +21,8 @@ export class KeptRequest {
   readonly #from: RawChannel;
   readonly #memory: MemoryKind;
   readonly #finder: IdFinder | undefined;
+  /** The functions in it, if it can have some. */
+  readonly lent: CallLends | undefined;
   readonly #piped = Promise.withResolvers<void>();
   /** What was sent; undefined if it cannot be sent again. */
   #kept: Uint8Array[] | undefined;
@@ -40,12 +43,14 @@ export class KeptRequest {
   #isFinal = false;
 
   /** Makes the request of a call of which nothing was sent. */
-  constructor({ channel, request, session }: ServerCall) {
+  constructor(call: ServerCall) {
+    const { channel, request, session } = call;
     this.#from = channel;
     this.#memory = session.account.arguments;
     this.#kept = request.stream === true ? undefined : [];
     const { lends } = request;
     if (lends === undefined) return;
+    this.lent = new CallLends(lends, call);
     this.#finder = new IdFinder(lends, (id) => {
       if (kindOf(id) !== "function") this.forget();
     });
@@ -123,7 +128,9 @@ export class KeptRequest {
         if (sent === 0) return to.whenWritable(step);
         if (piece !== undefined) this.#advance(piece, sent);
         else {
-          this.#keep(bytes.subarray(0, sent));
+          const first = bytes.subarray(0, sent);
+          this.lent?.onBytes(first);
+          this.#keep(first);
           from.consume(sent);
         }
       }

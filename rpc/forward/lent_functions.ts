@@ -1,5 +1,6 @@
 import type { Codec } from "../../codec/internal.ts";
 import {
+  type LentTotal,
   type Loan,
   Loans,
   type RoutedSession,
@@ -10,10 +11,21 @@ import { Client } from "../client/client.ts";
 import type { ServerCall } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
 import { callbackIdIn, RELEASE_SELECTOR } from "../wire/selector.ts";
+import type { CallLends } from "./call_lends.ts";
 import { passedOn } from "./errors.ts";
 
 /** Sessions whose peers say what the IDs of the functions begin with that they lend. */
 const lenders = new WeakSet<RoutedSession>();
+
+/** What clients hold of the peers of sessions. */
+const totals = new WeakMap<RoutedSession, LentTotal>();
+
+/** What all clients hold of the peer of a session. */
+export function totalOf(source: RoutedSession): LentTotal {
+  let total = totals.get(source);
+  if (total === undefined) totals.set(source, total = { held: 0 });
+  return total;
+}
 
 /** What releases functions at the peers of sessions, by the name of a codec. */
 const releasers = new WeakMap<RoutedSession, Map<string, Caller>>();
@@ -32,9 +44,13 @@ export function releaserIn(
   if (byCodec === undefined) releasers.set(state, byCodec = new Map());
   let releaser = byCodec.get(codec.name);
   if (releaser === undefined) {
-    const { account } = state;
-    // The reply is `null`.
-    releaser = new Client(pool, { codec, maxValueSize: 64, account, state });
+    releaser = new Client(pool, {
+      codec,
+      maxValueSize: 64, // The reply is `null`.
+      account: state.account,
+      state,
+      nested: true, // Calls that never end could take all the other channels.
+    });
     byCodec.set(codec.name, releaser);
   }
   return releaser;
@@ -88,40 +104,62 @@ export async function passRelease(
   }
 }
 
+/** What one response lends. */
+export interface ForwardedLoan extends Loan {
+  /** Whether the caller does not get it, since it holds too many functions. */
+  readonly isRefused: boolean;
+}
+
+/** A response that lends functions. */
+export interface LendingResponse {
+  /** What their IDs begin with. */
+  readonly lends: string;
+  readonly borrower: RoutedSession;
+  readonly source: RoutedSession | undefined;
+  /** Calls the peer that lends them. */
+  readonly lender: Caller;
+  /** How many functions of that peer all clients may hold. */
+  readonly max: number;
+  readonly continued: boolean;
+  /** Ends it, if it continues: it has more functions than the client may hold. */
+  readonly cutOff: () => void;
+}
+
 /**
- * A response lends functions whose IDs begin with `prefix` to a caller. Returns
- * what counts those that the caller gets, if there is a way back to them.
- *
- * @param lender calls the peer that lends them
- * @param continued whether the response continues
+ * Returns what counts the functions that a caller gets with a response, if there is a
+ * way back to them.
  */
 export function beginLoan(
-  prefix: string,
-  borrower: RoutedSession,
-  source: RoutedSession | undefined,
-  lender: Caller,
-  continued: boolean,
-): Loan | undefined {
+  { lends, borrower, source, lender, max, continued, cutOff }: LendingResponse,
+): ForwardedLoan | undefined {
   if (source !== undefined) lenders.add(source);
-  const loans = loansFrom(prefix, borrower, source, lender);
-  return loans?.begin(prefix, continued);
+  const loans = loansFrom(lends, borrower, source, lender);
+  if (loans === undefined) return undefined;
+  const isRefused = !continued && !loans.hasRoom(max);
+  const onLend = continued
+    ? () => {
+      if (!loans.hasRoom(max)) cutOff();
+    }
+    : undefined;
+  return { ...loans.begin(lends, continued, onLend), isRefused };
 }
 
 /**
  * A response to a call says which of the functions in the call the responder keeps.
  *
+ * @param lent what is in the call
  * @param borrower the session of the responder
- * @param lender calls the caller
  */
 export function keepLent(
   ids: readonly string[],
+  lent: CallLends,
   borrower: RoutedSession,
   { request: { lends }, session, caller }: ServerCall,
 ): void {
-  if (lends === undefined) return;
+  const kept = lent.among(ids);
+  if (lends === undefined || kept.length === 0) return;
   const loans = loansFrom(lends, borrower, session, caller);
-  // Each call lends a function once.
-  for (const id of new Set(ids)) if (prefixOf(id) === lends) loans?.add(id, 1);
+  for (const id of kept) loans?.add(id, 1);
 }
 
 function loansFrom(
@@ -133,9 +171,15 @@ function loansFrom(
   return borrower.routes?.loans(
     prefix,
     source,
-    () =>
-      new Loans(borrower, (id, count) => {
-        lender.call(RELEASE_SELECTOR + id, count).catch(() => {});
-      }),
+    () => new Loans(borrower, releaseBy(lender), source && totalOf(source)),
   );
+}
+
+/** What releases functions so many times, at the peer that `lender` calls. */
+export function releaseBy(
+  lender: Caller,
+): (id: string, count: number) => void {
+  return (id, count) => {
+    lender.call(RELEASE_SELECTOR + id, count).catch(() => {});
+  };
 }

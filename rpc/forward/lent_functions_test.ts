@@ -579,9 +579,7 @@ test("forward(): a client gives back no more of a function than it was lent", as
     await raw.end();
   }
   anns.release();
-  // What callers were lent that are not extended stays until the session ends.
-  await middle.close();
-  assertEquals(backend.callbackCount, 0);
+  await untilHeld(backend, 0);
 });
 
 test("forward(): what a peer keeps of a call is released when it leaves", async (t) => {
@@ -682,4 +680,133 @@ test("forward(): what a response lends is counted when its header arrives in pie
     await release.close();
     await there.close();
   }
+});
+
+/** A scripted client calls a method; returns the error text of its answer. */
+async function rawError(
+  raw: RawPeer,
+  selector: string,
+  extension: object,
+): Promise<unknown> {
+  const call = await rawOpen(raw);
+  await call.values({ Selector: selector, ...extension }, []);
+  const [{ Error: text }] = await call.read(2) as [{ Error: unknown }];
+  await call.eof();
+  await call.close();
+  return text;
+}
+
+for (const extension of [{ Q: { v: 1 } }, {}]) {
+  const how = "Q" in extension ? "" : ", also if it is not extended";
+  test(`forward(): a client that releases nothing leaves functions to the others, and what it holds is released when it leaves${how}`, async (t) => {
+    const handler = handlerFrom({ ...results, ping: () => "pong" });
+    const [middle, backend] = t.pair({}, { maxCallbacks: 16, handler });
+    const gateway = forward(middle, { maxCallbacks: 16 });
+    const { raw } = t.scriptedPeer({ handler: gateway });
+    for (let i = 0; i < 8; i++) {
+      assertEquals(await rawError(raw, COUNTER, extension), null);
+    }
+    for (let i = 0; i < 20; i++) {
+      assertStringIncludes(
+        String(await rawError(raw, COUNTER, extension)),
+        "holds too many functions of the target",
+      );
+    }
+    await untilHeld(backend, 8);
+    assertEquals(await rawError(raw, "ping", extension), null);
+    const [client] = t.pair({}, { handler: gateway });
+    using other = await client.call(COUNTER) as Callback<() => number>;
+    assertEquals(await other(), 1);
+    await raw.end();
+    await untilHeld(backend, 1);
+  });
+}
+
+test("forward(): a client that has read its streams can get as many again", async (t) => {
+  const handler = handlerFrom(results);
+  const [middle, backend] = t.pair({}, { maxCallbacks: 4, handler });
+  const [client] = t.pair({}, {
+    handler: forward(middle, { maxCallbacks: 4 }),
+  });
+  for (let i = 0; i < 10; i++) {
+    const { body } = await client.call("db.load") as {
+      body: ReadableStream<Uint8Array>;
+    };
+    assertEquals(await toText(body), "bytes");
+    await untilHeld(backend, 0);
+  }
+});
+
+test("forward(): a stream of more functions than a client may hold is cut off", async (t) => {
+  const [middle, backend] = t.pair({}, {
+    handler: handlerFrom({
+      async *functions() {
+        for (let i = 0; i < 1_000; i++) yield await Promise.resolve(() => i);
+      },
+    }),
+  });
+  const [client] = t.pair({}, {
+    handler: forward(middle, { maxCallbacks: 16 }),
+  });
+  const held: unknown[] = [];
+  await assertRejects(async () => {
+    for await (const fn of await client.request("functions", [])) held.push(fn);
+  });
+  await client.close();
+  await untilHeld(backend, 0);
+});
+
+test("forward(): functions are released while long calls take all channels to the target", async (t) => {
+  const waiting = Promise.withResolvers<void>();
+  const handler = handlerFrom({ ...results, wait: () => waiting.promise });
+  const [middle, backend] = t.pair({ session: { maxChannels: 16 } }, {
+    handler,
+  });
+  const [client] = t.pair({}, { handler: forward(middle) });
+  const [other] = t.pair({}, { handler: forward(middle) });
+  const given = await client.call("db.counter") as Callback<() => number>;
+  const left = await other.call("db.counter");
+  // More than there are channels: some wait for one.
+  const calls = Array.from({ length: 20 }, () => middle.call("wait"));
+  await until(() => middle.stats.calls.waiting > 0, "calls that wait");
+  given.release();
+  await untilHeld(backend, 1);
+  await other.close();
+  await untilHeld(backend, 0);
+  waiting.resolve();
+  await Promise.all(calls);
+  assertEquals(typeof left, "function");
+});
+
+test("forward(): a responder keeps no function that the call did not lend it", async (t) => {
+  const target = t.scriptedPeer();
+  const { raw } = t.scriptedPeer({ handler: forward(target.peer) });
+  const id = "_0123450000000000001";
+  const extension = { Q: { v: 1, lends: "_012345" } };
+  const keeping = { Continue: false, Q: { v: 1, keep: [id, id] } };
+  // Only the first call has the function among its arguments.
+  for (const [i, args] of [[{ $fnptr: id }], [], []].entries()) {
+    const call = await rawOpen(raw);
+    await call.values({ Selector: "keep", ...extension }, args);
+    const there = await rawAccept(target.raw, i);
+    await there.read(2);
+    await there.values(keeping, null);
+    await there.eof();
+    await there.close();
+    await call.read(2);
+    await call.close();
+  }
+  const release = await rawOpen(target.raw);
+  await release.values(releaseHeader(id), 3);
+  const there = await rawAccept(raw);
+  const [{ Selector }, count] = await there.read(2) as [
+    { Selector: string },
+    number,
+  ];
+  assertEquals([Selector, count], [`/_qtalk/release/${id}`, 1]);
+  await there.values({ Continue: false, Q: { v: 1 } }, null);
+  await there.eof();
+  await there.close();
+  await release.read(2);
+  await release.close();
 });
