@@ -96,7 +96,7 @@ async function clientChunks(): Promise<{ loaded: string[]; chunks: Chunks }> {
 Deno.test("browser: a page that dials ws: and calls loads what the README says", async () => {
   const { loaded, chunks } = await clientChunks();
   const size = await gzipped(loaded, chunks);
-  await check("a client for ws:", size, /`wss:`\s+loads\s+(\d+) kB/, 55);
+  await check("a client for ws:", size, /`wss:`\s+loads\s+(\d+) kB/, 56);
 });
 
 Deno.test("browser: a page that dials ws: loads nothing that answers, listens, forwards, reconnects or has sockets", async () => {
