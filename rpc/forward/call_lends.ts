@@ -1,6 +1,7 @@
 import type { MemoryKind } from "../../mux/internal.ts";
-import { IdFinder } from "../callback/received_pointers.ts";
+import { prefixOf } from "../callback/pointers.ts";
 import type { ServerCall } from "../server/server_call.ts";
+import { PointerFinder } from "./pointer_finder.ts";
 
 /** What an ID that is remembered counts as, in bytes. */
 const ID_SIZE = 128;
@@ -11,15 +12,16 @@ const ID_SIZE = 128;
  */
 export class CallLends {
   readonly #memory: MemoryKind;
-  readonly #finder: IdFinder;
+  readonly #finder: PointerFinder;
   readonly #ids = new Set<string>();
   #ended = false;
 
   /** Makes what remembers the IDs that begin with `prefix`, as far as there is memory. */
   constructor(prefix: string, { session }: ServerCall) {
     this.#memory = session.account.arguments;
-    this.#finder = new IdFinder(prefix, (id) => {
-      if (this.#ids.has(id) || !this.#memory.tryTake(ID_SIZE)) return;
+    this.#finder = new PointerFinder((id) => {
+      if (prefixOf(id) !== prefix || this.#ids.has(id)) return;
+      if (!this.#memory.tryTake(ID_SIZE)) return;
       this.#ids.add(id);
     });
   }
