@@ -4,8 +4,9 @@
  *     deno task npm [--repository URL] FOLDER
  *
  * `deno pack` makes modules and declarations. The modules are joined into a few files.
- * What `deno pack` has no setting for is done here: which dependencies are optional, which one takes the place of JSR's, and what
- * declarations need of the compiler's libraries.
+ * What `deno pack` has no setting for is done here: which dependencies are optional,
+ * which one takes the place of JSR's, and what declarations need of the compiler's
+ * libraries.
  *
  * @module
  */
