@@ -10,14 +10,13 @@ import { resolve } from "node:path";
 import { stop, transform } from "esbuild";
 import { type GetModuleInfo, type Plugin, rollup } from "rollup";
 
-/** Bytes that a file should have at least: smaller ones are joined if that is safe. */
-const LEAST = 20_000;
-
 /** The module that each program loads. */
 const CORE = "mod.js";
 
 /** How modules are joined. */
 export interface JoinOptions {
+  /** Bytes that a file should have at least: smaller ones are joined if that is safe. */
+  least: number;
   /** What an entry begins with. Default: nothing */
   banner?: (entry: string) => string;
   /** What other packages are called in what is written. Default: as in the modules */
@@ -38,7 +37,7 @@ export async function joinModules(
   from: string,
   entries: readonly string[],
   to: string,
-  options: JoinOptions = {},
+  options: JoinOptions,
 ): Promise<void> {
   try {
     await join(from, entries, to, options);
@@ -51,7 +50,7 @@ async function join(
   from: string,
   entries: readonly string[],
   to: string,
-  { banner = () => "", names = {} }: JoinOptions,
+  { least, banner = () => "", names = {} }: JoinOptions,
 ): Promise<void> {
   const bundle = await rollup({
     input: Object.fromEntries(
@@ -71,7 +70,7 @@ async function join(
       paths: names,
       format: "es",
       chunkFileNames: "[name].js",
-      experimentalMinChunkSize: LEAST,
+      experimentalMinChunkSize: least,
       minifyInternalExports: false,
       onlyExplicitManualChunks: true,
       manualChunks(id, { getModuleInfo }) {

@@ -26,6 +26,8 @@ export async function makeJsrPackage(folder: string): Promise<void> {
   await using modules = await temporaryFolder();
   const { entries } = await pack(modules.path);
   await joinModules(modules.path, entries, folder, {
+    // Deno reads all files before it starts a program.
+    least: 20_000,
     names,
     banner(entry) {
       const name = entry.slice(entry.lastIndexOf("/") + 1, -".js".length);

@@ -48,7 +48,8 @@ export async function makeNpmPackage(
         ? source.replaceAll(MSGPACK.jsr, MSGPACK.npm)
         : source,
   });
-  await joinModules(modules.path, entries, folder);
+  // Bundlers do not divide a file: with larger ones, a page loads what it does not use.
+  await joinModules(modules.path, entries, folder, { least: 3_000 });
   for (const path of declarationsIn(modules.path)) {
     const text = await Deno.readTextFile(`${modules.path}/${path}`);
     await write(`${folder}/${path}`, withLibrary(text));
