@@ -105,6 +105,15 @@ Deno.test({
         assertEquals(await peer.call("greet", ["Ann"]), "Hello, Ann");
       },
     });
+    await t.step("qtalk rendezvous", async () => {
+      // The module that it loads finds what is wrong.
+      const { text } = await run(
+        program,
+        ["rendezvous", "tcp://127.0.0.1:0", "--known-as=a b"],
+        folder,
+      );
+      assertMatch(text, /neither a host nor/);
+    });
     await t.step("qtalk cert", async () => {
       const { success, text } = await run(
         program,

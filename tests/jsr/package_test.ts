@@ -3,7 +3,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { makeJsrPackage } from "../package/make_jsr_package.ts";
-import { config } from "../package/sources.ts";
+import { config, sourceOf } from "../package/sources.ts";
 import { startProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import {
@@ -94,21 +94,24 @@ Deno.test("jsr: a wrong type is an error of the program's", async () => {
   );
 });
 
-Deno.test("jsr: each subpath has its documentation", async () => {
-  for (const path of Object.keys(exports)) {
+Deno.test("jsr: each subpath has the documentation of its module, with examples as they are written", async () => {
+  for (const [path, module] of Object.entries(exports)) {
     const text = await run(["doc", "--json", OWN + path.slice(1)]);
-    assertEquals([path, text.includes('"jsDoc"')], [path, true]);
+    const [, line] = /^\/\*\*\n \* (.+)\n/.exec(sourceOf(module))!;
+    const has = (part: string) =>
+      text.includes(JSON.stringify(part).slice(1, -1));
+    assertEquals([path, has(line!), has("jsr:@std/")], [path, true, false]);
   }
 });
 
-Deno.test("jsr: a program loads few files", () => {
+Deno.test("jsr: the package consists of few files", () => {
   const modules = files.filter((path) => path.endsWith(".js"));
   const entries = Object.keys(exports).length;
   // One or two for each entry and for each part that is loaded when it is needed.
   assertEquals(modules.length < 2 * entries + 20, true, `${modules.length}`);
 });
 
-Deno.test("jsr: the command line serves with workers, and loads codecs and what makes certificates", async () => {
+Deno.test("jsr: the command line serves with workers, and loads codecs, the rendezvous and what makes certificates", async () => {
   await using folder = await temporaryFolder();
   await Deno.writeTextFile(
     `${folder.path}/service.ts`,
@@ -130,6 +133,9 @@ Deno.test("jsr: the command line serves with workers, and loads codecs and what 
     const call = ["call", `${found}/Upper`, '"a"', "--codec", codec];
     assertEquals(await run([...cli, ...call]), '"A"\n');
   }
-  assertMatch(await run([...cli, "--version"]), new RegExp(version));
+  // The module that it loads finds what is wrong.
+  const wrong = ["rendezvous", "tcp://127.0.0.1:0", "--known-as=a b"];
+  assertMatch(await run([...cli, ...wrong]), /neither a host nor/);
+  assertEquals(await run([...cli, "--version"]), `qtalk ${version}\n`);
   assertMatch(await run([...cli, "cert", "ca", "--out", "."]), /ca\.pem/);
 });

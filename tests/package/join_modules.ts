@@ -1,24 +1,22 @@
 /**
- * Joins the modules of a package into a few files.
- *
- * A runtime takes some 0.1 ms for each module that it loads, and more for each import
- * in it: a program with one call starts in little more than half of the time if the
- * modules are few (see the bench log, entry 18). What is written can still be read: it
- * has the names of the sources and is not minified, but it has no comments.
+ * Joins the modules of a package into a few files, because a runtime takes time for
+ * each module that it loads, and for each import in it: see ARCHITECTURE.md, "Packages
+ * consist of few files". What is written can still be read: it has the names of the
+ * sources and is not minified, but it has no comments.
  *
  * @module
  */
+import { resolve } from "node:path";
 import { stop, transform } from "esbuild";
 import { type GetModuleInfo, type Plugin, rollup } from "rollup";
-
-/** Bytes that a file should have at least: smaller ones are joined if that is safe. */
-const LEAST = 20_000;
 
 /** The module that each program loads. */
 const CORE = "mod.js";
 
 /** How modules are joined. */
 export interface JoinOptions {
+  /** Bytes that a file should have at least: smaller ones are joined if that is safe. */
+  least: number;
   /** What an entry begins with. Default: nothing */
   banner?: (entry: string) => string;
   /** What other packages are called in what is written. Default: as in the modules */
@@ -39,7 +37,7 @@ export async function joinModules(
   from: string,
   entries: readonly string[],
   to: string,
-  options: JoinOptions = {},
+  options: JoinOptions,
 ): Promise<void> {
   try {
     await join(from, entries, to, options);
@@ -52,35 +50,40 @@ async function join(
   from: string,
   entries: readonly string[],
   to: string,
-  { banner = () => "", names = {} }: JoinOptions,
+  { least, banner = () => "", names = {} }: JoinOptions,
 ): Promise<void> {
   const bundle = await rollup({
     input: Object.fromEntries(
       entries.map((path) => [path.replace(/\.js$/, ""), `${from}/${path}`]),
     ),
-    // Other packages and what runtimes have.
-    external: (id) => !/^[./]/.test(id),
+    // Other packages and what runtimes have. On Windows, a path looks like these.
+    external: (id, _importer, isResolved) => !isResolved && !id.startsWith("."),
     plugins: [JSON_MODULES, WITHOUT_COMMENTS],
     onLog(level, { message }) {
       if (level === "warn") throw new Error(`Cannot join modules: ${message}`);
     },
   });
   const core = new Set<string>();
-  await bundle.write({
-    dir: to,
-    paths: names,
-    format: "es",
-    chunkFileNames: "[name].js",
-    experimentalMinChunkSize: LEAST,
-    minifyInternalExports: false,
-    onlyExplicitManualChunks: true,
-    manualChunks(id, { getModuleInfo }) {
-      if (core.size === 0) addImported(`${from}/${CORE}`, getModuleInfo, core);
-      return core.has(id) ? "core" : undefined;
-    },
-    banner: ({ isEntry, fileName }) => isEntry ? banner(fileName) : "",
-  });
-  await bundle.close();
+  try {
+    await bundle.write({
+      dir: to,
+      paths: names,
+      format: "es",
+      chunkFileNames: "[name].js",
+      experimentalMinChunkSize: least,
+      minifyInternalExports: false,
+      onlyExplicitManualChunks: true,
+      manualChunks(id, { getModuleInfo }) {
+        if (core.size === 0) {
+          addImported(resolve(from, CORE), getModuleInfo, core);
+        }
+        return core.has(id) ? "core" : undefined;
+      },
+      banner: ({ isEntry, fileName }) => isEntry ? banner(fileName) : "",
+    });
+  } finally {
+    await bundle.close();
+  }
 }
 
 /** Adds a module and all that are loaded with it to a set. */

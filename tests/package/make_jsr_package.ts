@@ -26,6 +26,8 @@ export async function makeJsrPackage(folder: string): Promise<void> {
   await using modules = await temporaryFolder();
   const { entries } = await pack(modules.path);
   await joinModules(modules.path, entries, folder, {
+    // Deno reads all files before it starts a program.
+    least: 20_000,
     names,
     banner(entry) {
       const name = entry.slice(entry.lastIndexOf("/") + 1, -".js".length);
@@ -52,14 +54,19 @@ export async function makeJsrPackage(folder: string): Promise<void> {
   });
 }
 
-/** What a declaration imports, as Deno wants it: with extensions and versions. */
+/**
+ * What a declaration imports, as Deno wants it: with extensions and versions. The
+ * examples in its comments stay as they are.
+ */
 function withNames(text: string, names: Record<string, string>): string {
   return text.replaceAll(
-    /(\bfrom|\bimport\(?)(\s*)"([^"]*)"/g,
-    (_whole, keyword: string, space: string, name: string) =>
-      `${keyword}${space}"${
-        names[name] ?? name.replace(/^(\..*)\.js$/, "$1.d.ts")
-      }"`,
+    /\/\*\*[^]*?\*\/|(\bfrom|\bimport\(?)(\s*)"([^"]*)"/g,
+    (whole, keyword: string | undefined, space: string, name: string) =>
+      keyword === undefined
+        ? whole
+        : `${keyword}${space}"${
+          names[name] ?? name.replace(/^(\..*)\.js$/, "$1.d.ts")
+        }"`,
   );
 }
 
@@ -74,7 +81,7 @@ async function dryRun(): Promise<number> {
   return code;
 }
 
-const HELP = `Makes the package for JSR, to be published from there.
+const HELP = `Makes the package for JSR in a folder, from which it is published.
 
 Usage: deno task jsr FOLDER
        deno task jsr --dry-run

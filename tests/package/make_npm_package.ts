@@ -4,8 +4,9 @@
  *     deno task npm [--repository URL] FOLDER
  *
  * `deno pack` makes modules and declarations. The modules are joined into a few files.
- * What `deno pack` has no setting for is done here: which dependencies are optional, which one takes the place of JSR's, and what
- * declarations need of the compiler's libraries.
+ * What `deno pack` has no setting for is done here: which dependencies are optional,
+ * which one takes the place of JSR's, and what declarations need of the compiler's
+ * libraries.
  *
  * @module
  */
@@ -47,7 +48,8 @@ export async function makeNpmPackage(
         ? source.replaceAll(MSGPACK.jsr, MSGPACK.npm)
         : source,
   });
-  await joinModules(modules.path, entries, folder);
+  // Bundlers do not divide a file: with larger ones, a page loads what it does not use.
+  await joinModules(modules.path, entries, folder, { least: 3_000 });
   for (const path of declarationsIn(modules.path)) {
     const text = await Deno.readTextFile(`${modules.path}/${path}`);
     await write(`${folder}/${path}`, withLibrary(text));

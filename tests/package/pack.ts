@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { declarationsIn } from "./declarations.ts";
 import {
   config,
   publishedModules,
@@ -63,13 +64,15 @@ export async function pack(
       ...rest,
       exports,
       imports: { ...names, ...imports },
-      publish: undefined,
     });
     const tarball = `${place}/package.tgz`;
     const options = ["--quiet", "--no-source-maps", "--output", tarball];
     await run(place, Deno.execPath(), ["pack", ...options]);
     const strip = ["--strip-components", "1"];
     await run(place, "tar", ["-xzf", tarball, "-C", folder, ...strip]);
+    for (const path of declarationsIn(folder)) {
+      await addModuleDoc(`${folder}/${path}`, path);
+    }
     // The command line reads its version there.
     const { name, version } = rest;
     await writeJson(`${folder}/deno.json`, { name, version });
@@ -83,6 +86,18 @@ export async function pack(
   } finally {
     await Deno.remove(place, { recursive: true });
   }
+}
+
+/**
+ * Gives a declaration the documentation of its module: with the import that it
+ * precedes, `deno pack` leaves it out.
+ */
+async function addModuleDoc(file: string, path: string): Promise<void> {
+  const source = sourceOf(path.replace(/\.d\.ts$/, ".ts"));
+  const [doc] = /^\/\*\*[^]*?\*\/\n/.exec(source) ?? [""];
+  if (!doc.includes("@module")) return;
+  const text = await Deno.readTextFile(file);
+  if (!text.includes(" * @module")) await Deno.writeTextFile(file, doc + text);
 }
 
 async function run(
