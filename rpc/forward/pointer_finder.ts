@@ -33,10 +33,15 @@ export class PointerFinder {
       const text = String.fromCharCode(...all.subarray(at, at + MAX_LENGTH));
       const id = POINTER.exec(text)?.[1];
       if (id !== undefined) this.#onId(id);
-      else if (text.length < MAX_LENGTH) {
+      else if (text.length < MAX_LENGTH && isKey(text)) {
         this.#rest = all.slice(at);
         return;
       }
     }
   };
+}
+
+/** Whether a text begins with the key, or is its beginning. */
+function isKey(text: string): boolean {
+  return POINTER_KEY.startsWith(text.slice(0, POINTER_KEY.length));
 }
