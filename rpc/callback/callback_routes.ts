@@ -45,15 +45,10 @@ export class LentTotal {
     return this.#holders.size + this.others;
   }
 
-  /** One more peer holds a function. */
-  add(id: string): void {
-    this.#holders.set(id, (this.#holders.get(id) ?? 0) + 1);
-  }
-
-  /** One peer less holds it. */
-  remove(id: string): void {
-    const left = this.#holders.get(id)! - 1;
-    if (left > 0) this.#holders.set(id, left);
+  /** So many more peers hold a function, or fewer. */
+  add(id: string, peers: number): void {
+    const now = (this.#holders.get(id) ?? 0) + peers;
+    if (now > 0) this.#holders.set(id, now);
     else this.#holders.delete(id);
   }
 }
@@ -82,7 +77,7 @@ class Holdings {
       this.#addOthers(count);
     } else {
       this.#counts.set(id, (held ?? 0) + count);
-      if (held === undefined) this.#total.add(id);
+      if (held === undefined) this.#total.add(id, 1);
     }
   }
 
@@ -99,7 +94,7 @@ class Holdings {
 
   /** It does not hold a function any more, however often it was lent it. */
   delete(id: string): void {
-    if (this.#counts.delete(id)) this.#total.remove(id);
+    if (this.#counts.delete(id)) this.#total.add(id, -1);
   }
 
   #addOthers(count: number): void {

@@ -31,9 +31,9 @@ export function busy(selector: string): CallError {
 
 export function tooManyLent({ selector }: ServerCall): CallError {
   return new CallError(
-    `Cannot pass on the response to call "${
+    `Cannot forward call "${
       printableText(selector)
-    }": this client holds too many functions of the target (option "maxCallbacks" of forward())`,
+    }": the client holds too many functions of the target (option "maxCallbacks" of forward())`,
     { code: "limit-exceeded" },
   );
 }
