@@ -6,7 +6,6 @@ const POINTER = /^\$fnptr.{1,8}?(_[0-9A-Za-z~-]{6}[0vbw][0-9A-Za-z~-]{12})/s;
 /** The largest length of what this matches. */
 const MAX_LENGTH = POINTER_KEY.length + 8 + ID_LENGTH;
 const DOLLAR = POINTER_KEY.charCodeAt(0);
-const NEXT = POINTER_KEY.charCodeAt(1);
 
 /**
  * Finds functions and streams in bytes that arrive in pieces. To decode all of the
@@ -28,12 +27,11 @@ export class PointerFinder {
     this.#rest = undefined;
     let at = all.indexOf(DOLLAR);
     for (; at >= 0; at = all.indexOf(DOLLAR, at + 1)) {
-      const isLast = at + 1 === all.length;
-      if (!isLast && all[at + 1] !== NEXT) continue;
+      if (!isKey(all, at)) continue;
       const text = String.fromCharCode(...all.subarray(at, at + MAX_LENGTH));
       const id = POINTER.exec(text)?.[1];
       if (id !== undefined) this.#onId(id);
-      else if (text.length < MAX_LENGTH && isKey(text)) {
+      else if (text.length < MAX_LENGTH) {
         this.#rest = all.slice(at);
         return;
       }
@@ -41,7 +39,10 @@ export class PointerFinder {
   };
 }
 
-/** Whether a text begins with the key, or is its beginning. */
-function isKey(text: string): boolean {
-  return POINTER_KEY.startsWith(text.slice(0, POINTER_KEY.length));
+/** Whether the key begins at a place, as far as there are bytes. */
+function isKey(bytes: Uint8Array, at: number): boolean {
+  for (let i = 1; i < POINTER_KEY.length && at + i < bytes.length; i++) {
+    if (bytes[at + i] !== POINTER_KEY.charCodeAt(i)) return false;
+  }
+  return true;
 }
