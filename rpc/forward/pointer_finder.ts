@@ -6,6 +6,8 @@ const POINTER = /^\$fnptr.{1,8}?(_[0-9A-Za-z~-]{6}[0vbw][0-9A-Za-z~-]{12})/s;
 /** The largest length of what this matches. */
 const MAX_LENGTH = POINTER_KEY.length + 8 + ID_LENGTH;
 const DOLLAR = POINTER_KEY.charCodeAt(0);
+/** Makes one character of each byte. */
+const latin1 = new TextDecoder("latin1");
 
 /**
  * Finds functions and streams in bytes that arrive in pieces. To decode all of the
@@ -28,7 +30,7 @@ export class PointerFinder {
     let at = all.indexOf(DOLLAR);
     for (; at >= 0; at = all.indexOf(DOLLAR, at + 1)) {
       if (!isKey(all, at)) continue;
-      const text = String.fromCharCode(...all.subarray(at, at + MAX_LENGTH));
+      const text = latin1.decode(all.subarray(at, at + MAX_LENGTH));
       const id = POINTER.exec(text)?.[1];
       if (id !== undefined) this.#onId(id);
       else if (text.length < MAX_LENGTH) {
