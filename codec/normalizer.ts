@@ -15,7 +15,7 @@ import { CodecError } from "./errors.ts";
  */
 export abstract class Normalizer {
   readonly #codec: string;
-  /** How many members the value has so far. */
+  /** How many members were counted so far. */
   #members = 0;
 
   /** Makes a normalizer for the codec of this name. */
@@ -111,7 +111,7 @@ export abstract class Normalizer {
     if (this.#members > MAX_MEMBERS) {
       throw new CodecError(
         "too-many-items",
-        `Cannot encode value as ${this.#codec}: it has too many items, with its holes and all repeated parts`,
+        `Cannot encode value as ${this.#codec}: it has too many items, counting holes and repeated parts`,
       );
     }
   }

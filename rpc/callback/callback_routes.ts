@@ -33,9 +33,24 @@ interface Route {
   loans: Loans | undefined;
 }
 
-/** How many functions of one peer all others hold by way of this side. */
-export interface LentTotal {
-  held: number;
+/** The functions of one peer that all others hold by way of this side. */
+export class LentTotal {
+  /** How many peers hold each. */
+  readonly #holders = new Map<string, number>();
+  /** How often peers were lent others, whose IDs are not remembered. */
+  others = 0;
+
+  /** How many there are: one that several peers hold counts once, as at its owner. */
+  get size(): number {
+    return this.#holders.size + this.others;
+  }
+
+  /** So many more peers hold a function, or fewer. */
+  add(id: string, peers: number): void {
+    const now = (this.#holders.get(id) ?? 0) + peers;
+    if (now > 0) this.#holders.set(id, now);
+    else this.#holders.delete(id);
+  }
 }
 
 /** Functions that a peer holds, each as often as it was lent it. */
@@ -46,7 +61,7 @@ class Holdings {
   readonly #total: LentTotal;
 
   /** Makes an empty list, which counts in `total`. */
-  constructor(total: LentTotal = { held: 0 }) {
+  constructor(total: LentTotal = new LentTotal()) {
     this.#total = total;
   }
 
@@ -59,11 +74,10 @@ class Holdings {
   add(id: string, count: number): void {
     const held = this.#counts.get(id);
     if (held === undefined && this.#counts.size >= MAX_LOANS) {
-      this.#others += count;
-      this.#total.held += count;
+      this.#addOthers(count);
     } else {
       this.#counts.set(id, (held ?? 0) + count);
-      if (held === undefined) this.#total.held++;
+      if (held === undefined) this.#total.add(id, 1);
     }
   }
 
@@ -74,32 +88,31 @@ class Holdings {
     if (known < held) this.#counts.set(id, held - known);
     else this.delete(id);
     const others = Math.min(count - known, this.#others);
-    this.#takeOthers(others);
+    this.#addOthers(-others);
     return known + others;
   }
 
   /** It does not hold a function any more, however often it was lent it. */
   delete(id: string): void {
-    if (this.#counts.delete(id)) this.#total.held--;
+    if (this.#counts.delete(id)) this.#total.add(id, -1);
   }
 
-  #takeOthers(count: number): void {
-    this.#others -= count;
-    this.#total.held -= count;
+  #addOthers(count: number): void {
+    this.#others += count;
+    this.#total.others += count;
   }
 
   /** It does not hold what is in another list, after all. */
   remove(list: Holdings): void {
     for (const [id, count] of list.#counts) this.take(id, count);
-    this.#takeOthers(Math.min(list.#others, this.#others));
+    this.#addOthers(-Math.min(list.#others, this.#others));
   }
 
   /** Empties the list; returns what was remembered. */
   clear(): [id: string, count: number][] {
     const all = [...this.#counts];
-    this.#total.held -= this.size;
-    this.#counts.clear();
-    this.#others = 0;
+    for (const [id] of all) this.delete(id);
+    this.#addOthers(-this.#others);
     return all;
   }
 }
@@ -129,7 +142,7 @@ export class Loans {
   constructor(
     borrower: RoutedSession,
     release: (id: string, count: number) => void,
-    total: LentTotal = { held: 0 },
+    total: LentTotal = new LentTotal(),
   ) {
     this.#release = release;
     this.#total = total;
@@ -177,7 +190,7 @@ export class Loans {
    * to others, of `max` at all. So no peer can take all of them.
    */
   hasRoom(max: number): boolean {
-    return this.#held.size < max - this.#total.held;
+    return this.#held.size < max - this.#total.size;
   }
 
   /** The owner has no longer what it had lent under an ID. */

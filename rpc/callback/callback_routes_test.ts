@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { newId, newPrefix, RandomDigits } from "./pointers.ts";
 import {
   CallbackRoutes,
+  LentTotal,
   Loans,
   type RoutedSession,
 } from "./callback_routes.ts";
@@ -147,4 +148,36 @@ Deno.test("Loans: what does not reach the caller is released at once", () => {
   loan.onBytes(utf8.encode(sent + split.slice(0, 9)));
   loan.onDropped(utf8.encode(`${split.slice(9)} ${lost}`));
   assertEquals(released, [split, lost]);
+});
+
+Deno.test("Loans: the total of several peers is what their owner has lent", () => {
+  const prefix = newPrefix();
+  const total = new LentTotal();
+  const peers = [new FakeSession(), new FakeSession()] as const;
+  const [a, b] = peers.map((peer) => new Loans(peer, () => {}, total)) as [
+    Loans,
+    Loans,
+  ];
+  const [shared, own] = [1, 2].map(() => newId(prefix, "function", digits)) as [
+    string,
+    string,
+  ];
+  a.add(shared, 2);
+  b.add(shared, 1);
+  b.add(own, 1);
+  assertEquals(total.size, 2);
+  assertEquals([a.hasRoom(3), b.hasRoom(3)], [false, false]);
+  assertEquals([a.hasRoom(4), b.hasRoom(4)], [true, false]);
+  a.giveBack(shared, 2);
+  assertEquals(total.size, 2);
+  b.forget(own);
+  assertEquals(total.size, 1);
+  for (let i = 0; i < 5_000; i++) {
+    a.add(newId(prefix, "function", digits), 1);
+  }
+  assertEquals(total.size, 5_001);
+  peers[0].end();
+  assertEquals(total.size, 1);
+  peers[1].end();
+  assertEquals(total.size, 0);
 });

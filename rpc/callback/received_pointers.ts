@@ -186,9 +186,10 @@ export function releaseIn(
   });
 }
 
-function release(id: string, caller: Caller): void {
+/** Releases a function at the peer that `caller` calls, so many times. */
+export function release(id: string, caller: Caller, count = 1): void {
   // If this fails, the session has ended, and the function with it.
-  caller.call(RELEASE_SELECTOR + id, 1).catch(() => {});
+  caller.call(RELEASE_SELECTOR + id, count).catch(() => {});
 }
 
 /** Passes the bytes after a header to what `begin` returns for it. */

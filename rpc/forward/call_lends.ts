@@ -16,11 +16,20 @@ export class CallLends {
   readonly #ids = new Set<string>();
   #ended = false;
 
-  /** Makes what remembers the IDs that begin with `prefix`, as far as there is memory. */
-  constructor(prefix: string, { session }: ServerCall) {
+  /**
+   * Makes what remembers the IDs that begin with `prefix`, as far as there is memory.
+   *
+   * @param onId called with each ID
+   */
+  constructor(
+    prefix: string,
+    { session }: ServerCall,
+    onId?: (id: string) => void,
+  ) {
     this.#memory = session.account.arguments;
     this.#finder = new PointerFinder((id) => {
       if (prefixOf(id) !== prefix || this.#ids.has(id)) return;
+      onId?.(id);
       if (!this.#memory.tryTake(ID_SIZE)) return;
       this.#ids.add(id);
     });

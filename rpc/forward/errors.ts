@@ -1,8 +1,7 @@
 import { printableText } from "../../printable_text.ts";
 import { CallError, RpcError } from "../errors.ts";
-import { errorText } from "../wire/error_header.ts";
 import type { ServerCall } from "../server/server_call.ts";
-import { errorCode } from "../wire/error_header.ts";
+import { errorCode, errorText } from "../wire/error_header.ts";
 
 export function noTarget(): TypeError {
   return new TypeError("Cannot forward: the target has no session");
@@ -32,9 +31,9 @@ export function busy(selector: string): CallError {
 
 export function tooManyLent({ selector }: ServerCall): CallError {
   return new CallError(
-    `Cannot pass on the response to call "${
+    `Cannot forward call "${
       printableText(selector)
-    }": this client holds too many functions of the target (option "maxCallbacks" of forward())`,
+    }": the client holds too many functions of the target (option "maxCallbacks" of forward())`,
     { code: "limit-exceeded" },
   );
 }

@@ -14,8 +14,9 @@ export interface ForwardOptions {
   maxConcurrentCalls?: number | undefined;
   /**
    * How many functions and streams of the target all clients together may hold, or of
-   * each member if it is a pool. Use the `maxCallbacks` of the target. An integer of
-   * at least 1, or `Infinity`. Default: 4,096.
+   * each member if it is a pool. Use the `maxCallbacks` of the target. What a client in
+   * Go was lent counts until it leaves, since it releases nothing. An integer of at
+   * least 1, or `Infinity`. Default: 4,096.
    */
   maxCallbacks?: number | undefined;
 }

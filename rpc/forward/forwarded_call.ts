@@ -182,6 +182,9 @@ export async function forwardCall(
   if (loan?.isRefused) {
     watch.stop();
     attempts?.request.stop();
+    // As for what is left in the channel: see `inspectHeader()`.
+    const isReleasedHere = !extended || incoming.eofReceived;
+    if (taken !== undefined && isReleasedHere) loan.onDropped(taken);
     outgoing.discard();
     loan.end(false);
     throw tooManyLent(call);
@@ -314,7 +317,7 @@ function inspectHeader(
       lender,
       max: maxCallbacks,
       continued,
-      cutOff: () => cutOff(channel),
+      cutOff: () => cutOff(channel, call),
     });
     // Of a complete response, the target does so, if no EOF tells it otherwise.
     if (loan === undefined) release(header);
@@ -346,7 +349,8 @@ function inspectPlain(
   const source = target.pool.session;
   if (source === undefined) return undefined;
   const { codec, responseHeaders } = call.request.context;
-  const bytes = header ?? headerBytes(channel, taken)?.slice();
+  // Copied, as the channel uses its memory again.
+  const bytes = headerBytes(channel, taken)?.slice();
   const loan = beginPlainLoan({
     borrower: call.session,
     source,
@@ -360,16 +364,18 @@ function inspectPlain(
         return true; // What this is, the caller reports.
       }
     },
-    cutOff: () => cutOff(channel),
+    cutOff: () => cutOff(channel, call),
   });
-  if (taken !== undefined && loan.isRefused) loan.onDropped(taken);
   channel.whenDropped(loan.onDropped);
   return loan;
 }
 
-/** Drops the rest of a response, when the bytes that are being piped have left. */
-function cutOff(channel: RawChannel): void {
-  queueMicrotask(() => channel.discard());
+/**
+ * Drops the rest of a response, when the bytes that are being piped have left. It looks
+ * incomplete to the caller, even if the target has ended it with EOF already.
+ */
+function cutOff(channel: RawChannel, call: ServerCall): void {
+  queueMicrotask(() => channel.fail(tooManyLent(call)));
 }
 
 /** A call that reads a stream has begun to: the target has it no longer. */

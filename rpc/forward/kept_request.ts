@@ -1,6 +1,5 @@
 import type { MemoryKind, RawChannel } from "../../mux/internal.ts";
 import { kindOf } from "../callback/pointers.ts";
-import { IdFinder } from "../callback/received_pointers.ts";
 import type { ServerCall } from "../server/server_call.ts";
 import { CallLends } from "./call_lends.ts";
 
@@ -20,7 +19,6 @@ const PIECE_SIZE = 128;
 export class KeptRequest {
   readonly #from: RawChannel;
   readonly #memory: MemoryKind;
-  readonly #finder: IdFinder | undefined;
   /** The functions in it, if it can have some. */
   readonly lent: CallLends | undefined;
   readonly #piped = Promise.withResolvers<void>();
@@ -50,8 +48,7 @@ export class KeptRequest {
     this.#kept = request.stream === true ? undefined : [];
     const { lends } = request;
     if (lends === undefined) return;
-    this.lent = new CallLends(lends, call);
-    this.#finder = new IdFinder(lends, (id) => {
+    this.lent = new CallLends(lends, call, (id) => {
       if (kindOf(id) !== "function") this.forget();
     });
   }
@@ -157,7 +154,6 @@ export class KeptRequest {
     }
     this.#size += size;
     this.#piece = this.#kept.push(bytes.slice());
-    this.#finder?.add(bytes);
   }
 
   /** Ends the request at the peer as its caller has ended it here. */

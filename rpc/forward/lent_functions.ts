@@ -1,11 +1,12 @@
 import type { Codec } from "../../codec/internal.ts";
 import {
-  type LentTotal,
+  LentTotal,
   type Loan,
   Loans,
   type RoutedSession,
 } from "../callback/callback_routes.ts";
 import { prefixOf } from "../callback/pointers.ts";
+import { release } from "../callback/received_pointers.ts";
 import type { ChannelPool } from "../client/channel_pool.ts";
 import { Client } from "../client/client.ts";
 import type { ServerCall } from "../server/server_call.ts";
@@ -21,9 +22,9 @@ const lenders = new WeakSet<RoutedSession>();
 const totals = new WeakMap<RoutedSession, LentTotal>();
 
 /** What all clients hold of the peer of a session. */
-export function totalOf(source: RoutedSession): LentTotal {
+function totalOf(source: RoutedSession): LentTotal {
   let total = totals.get(source);
-  if (total === undefined) totals.set(source, total = { held: 0 });
+  if (total === undefined) totals.set(source, total = new LentTotal());
   return total;
 }
 
@@ -162,6 +163,20 @@ export function keepLent(
   for (const id of kept) loans?.add(id, 1);
 }
 
+/**
+ * Makes the list of what the peer of one session holds of another's.
+ *
+ * @param lender calls the peer that lends them
+ */
+export function newLoans(
+  borrower: RoutedSession,
+  source: RoutedSession | undefined,
+  lender: Caller,
+): Loans {
+  const give = (id: string, count: number) => release(id, lender, count);
+  return new Loans(borrower, give, source && totalOf(source));
+}
+
 function loansFrom(
   prefix: string,
   borrower: RoutedSession,
@@ -171,15 +186,6 @@ function loansFrom(
   return borrower.routes?.loans(
     prefix,
     source,
-    () => new Loans(borrower, releaseBy(lender), source && totalOf(source)),
+    () => newLoans(borrower, source, lender),
   );
-}
-
-/** What releases functions so many times, at the peer that `lender` calls. */
-export function releaseBy(
-  lender: Caller,
-): (id: string, count: number) => void {
-  return (id, count) => {
-    lender.call(RELEASE_SELECTOR + id, count).catch(() => {});
-  };
 }

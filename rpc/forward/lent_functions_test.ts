@@ -14,7 +14,7 @@ import { toText } from "@std/streams";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { rawAccept, rawOpen } from "../../tests/support/raw_call.ts";
 import type { RawPeer } from "../../tests/support/raw_peer.ts";
-import { values } from "../../tests/support/wire.ts";
+import { data, eof, values } from "../../tests/support/wire.ts";
 import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError } from "../errors.ts";
 
@@ -753,6 +753,96 @@ test("forward(): a stream of more functions than a client may hold is cut off", 
     for await (const fn of await client.request("functions", [])) held.push(fn);
   });
   await client.close();
+  await untilHeld(backend, 0);
+});
+
+/** Whether EOF comes before CLOSE on a channel of a scripted client. */
+async function hasEof(raw: RawPeer, id = 0): Promise<boolean> {
+  for (let found = false;;) {
+    const frame = await raw.next();
+    if (frame === null) throw new Error("The session has ended");
+    if (frame.type === "open" || frame.recipient !== id) continue;
+    if (frame.type === "close") return found;
+    found ||= frame.type === "eof";
+  }
+}
+
+test("forward(): what is cut off has no EOF, even if the target has sent it already", async (t) => {
+  for (const Q of [{ v: 1 }, undefined]) {
+    const target = t.scriptedPeer();
+    const { raw } = t.scriptedPeer({
+      handler: forward(target.peer, { maxCallbacks: 1 }),
+    });
+    const call = await rawOpen(raw);
+    await call.values({ Selector: "functions", Q }, []);
+    const there = await rawAccept(target.raw);
+    await there.read(2);
+    const header = { Continue: true, Q: Q && { v: 1, lends: "_012345" } };
+    const functions = ["_0123450000000000001", "_0123450000000000002"]
+      .map(($fnptr) => ({ $fnptr }));
+    await target.raw.send(
+      data(there.remote, values(header, null, ...functions)),
+      eof(there.remote),
+    );
+    assertEquals(await hasEof(raw), false);
+  }
+});
+
+test("forward(): a complete response is cut off if it has come to a function that a client may not hold", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const { raw } = t.scriptedPeer({
+    handler: forward(middle, { maxCallbacks: 1 }),
+  });
+  assertEquals(await rawError(raw, COUNTER, {}), null);
+  const call = await rawOpen(raw, 1);
+  // The client is not extended: its response begins before all of it has arrived.
+  await call.values({ Selector: "db.large" }, []);
+  assertEquals(await hasEof(raw, 1), false);
+  await raw.end();
+  await untilHeld(backend, 0);
+});
+
+test("forward(): a response that is replaced is released, also what came with the end of its header", async (t) => {
+  const target = t.scriptedPeer();
+  const { raw } = t.scriptedPeer({
+    handler: forward(target.peer, { maxCallbacks: 1 }),
+  });
+  const header = { Continue: false, Q: { v: 1, lends: "_012345" } };
+  for (let i = 0; i < 2; i++) {
+    const message = values(header, { $fnptr: `_012345000000000000${i}` });
+    const call = await rawOpen(raw);
+    await call.values({ Selector: "counter", Q: { v: 1 } }, []);
+    await call.eof();
+    const there = await rawAccept(target.raw, i);
+    await there.read(2);
+    await there.data(message.subarray(0, 1));
+    for (let i = 0; i < 5; i++) await turn();
+    await there.data(message.subarray(1));
+    await there.eof();
+    const [{ Error: text }] = await call.read(2) as [{ Error?: string }];
+    assertEquals(text?.includes("holds too many functions") ?? false, i === 1);
+  }
+  const release = await rawAccept(target.raw, 2);
+  const [{ Selector }] = await release.read(2) as [{ Selector: string }];
+  assertEquals(Selector, "/_qtalk/release/_0123450000000000001");
+});
+
+test("forward(): a function that many clients hold counts once", async (t) => {
+  const [middle, backend] = t.pair({}, { handler: handlerFrom(results) });
+  const gateway = forward(middle, { maxCallbacks: 4 });
+  const clients: RawPeer[] = [];
+  for (let i = 0; i < 8; i++) {
+    const { raw } = t.scriptedPeer({ handler: gateway });
+    clients.push(raw);
+    const extension = i % 2 === 0 ? { Q: { v: 1 } } : {};
+    assertEquals(await rawError(raw, SHARED, extension), null);
+  }
+  assertEquals(backend.callbackCount, 1);
+  const [client] = t.pair({}, { handler: gateway });
+  const own = await client.call(COUNTER) as Callback<() => number>;
+  assertEquals(await own(), 1);
+  own.release();
+  for (const raw of clients) await raw.end();
   await untilHeld(backend, 0);
 });
 

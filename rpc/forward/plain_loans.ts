@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { Loans, type RoutedSession } from "../callback/callback_routes.ts";
+import type { Loans, RoutedSession } from "../callback/callback_routes.ts";
+import { release } from "../callback/received_pointers.ts";
 import type { Caller } from "../types.ts";
-import { type ForwardedLoan, releaseBy, totalOf } from "./lent_functions.ts";
+import { type ForwardedLoan, newLoans } from "./lent_functions.ts";
 import { PointerFinder } from "./pointer_finder.ts";
 
 /** What the peers of sessions hold, by the session that it came from. */
@@ -28,7 +29,7 @@ function makeLoans(
   if (borrower.ended || source.ended) return undefined;
   let bySource = loansOf.get(borrower);
   if (bySource === undefined) loansOf.set(borrower, bySource = new WeakMap());
-  const loans = new Loans(borrower, releaseBy(lender), totalOf(source));
+  const loans = newLoans(borrower, source, lender);
   bySource.set(source, loans);
   // Neither session remembers the other when that has ended.
   const cancel = borrower.onEnd(() => cancelSource());
@@ -58,16 +59,17 @@ export interface PlainResponse {
 /** Returns what counts the functions in a response. */
 export function beginPlainLoan(response: PlainResponse): ForwardedLoan {
   const { borrower, source, lender, max, bytes, isContinued } = response;
+  const isFull = plainLoans(borrower, source)?.hasRoom(max) === false;
   let dropped = false;
   const finder = new PointerFinder((id) => {
     const loans = dropped
       ? undefined
       : plainLoans(borrower, source) ?? makeLoans(borrower, source, lender());
-    if (loans === undefined) return releaseBy(lender())(id, 1);
-    if (!loans.hasRoom(max) && isContinued()) response.cutOff();
+    if (loans === undefined) return release(id, lender());
+    // No function of a complete one had arrived when it could be refused.
+    if (!loans.hasRoom(max) && (isFull || isContinued())) response.cutOff();
     loans.add(id, 1);
   });
-  const isFull = plainLoans(borrower, source)?.hasRoom(max) === false;
   return {
     isRefused: isFull && hasPointer(bytes) && !isContinued(),
     onBytes: finder.add,

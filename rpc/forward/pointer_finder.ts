@@ -6,7 +6,8 @@ const POINTER = /^\$fnptr.{1,8}?(_[0-9A-Za-z~-]{6}[0vbw][0-9A-Za-z~-]{12})/s;
 /** The largest length of what this matches. */
 const MAX_LENGTH = POINTER_KEY.length + 8 + ID_LENGTH;
 const DOLLAR = POINTER_KEY.charCodeAt(0);
-const NEXT = POINTER_KEY.charCodeAt(1);
+/** Makes one character of each byte. */
+const latin1 = new TextDecoder("latin1");
 
 /**
  * Finds functions and streams in bytes that arrive in pieces. To decode all of the
@@ -28,9 +29,8 @@ export class PointerFinder {
     this.#rest = undefined;
     let at = all.indexOf(DOLLAR);
     for (; at >= 0; at = all.indexOf(DOLLAR, at + 1)) {
-      const isLast = at + 1 === all.length;
-      if (!isLast && all[at + 1] !== NEXT) continue;
-      const text = String.fromCharCode(...all.subarray(at, at + MAX_LENGTH));
+      if (!isKey(all, at)) continue;
+      const text = latin1.decode(all.subarray(at, at + MAX_LENGTH));
       const id = POINTER.exec(text)?.[1];
       if (id !== undefined) this.#onId(id);
       else if (text.length < MAX_LENGTH) {
@@ -39,4 +39,12 @@ export class PointerFinder {
       }
     }
   };
+}
+
+/** Whether the key begins at a place, as far as there are bytes. */
+function isKey(bytes: Uint8Array, at: number): boolean {
+  for (let i = 1; i < POINTER_KEY.length && at + i < bytes.length; i++) {
+    if (bytes[at + i] !== POINTER_KEY.charCodeAt(i)) return false;
+  }
+  return true;
 }

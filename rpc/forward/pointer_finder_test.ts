@@ -27,3 +27,11 @@ Deno.test("PointerFinder: finds functions and streams, in whatever pieces their 
     }
   }
 });
+
+Deno.test("PointerFinder: what looks like the beginning of a pointer hides none", () => {
+  const id = newId(newPrefix(), "function", new RandomDigits());
+  const found: string[] = [];
+  const finder = new PointerFinder((id) => found.push(id));
+  finder.add(cbor().encode({ $f: { $fnptr: id } }));
+  assertEquals(found, [id]);
+});

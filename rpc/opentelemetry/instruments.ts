@@ -10,8 +10,12 @@ import {
   type Tracer,
 } from "@opentelemetry/api";
 import { CallError, RemoteError } from "../errors.ts";
-import { attempt, errorText } from "../wire/error_header.ts";
-import { errorCode, legible } from "../wire/error_header.ts";
+import {
+  attempt,
+  errorCode,
+  errorText,
+  legible,
+} from "../wire/error_header.ts";
 import { cleanSelector } from "../wire/selector.ts";
 
 /** The name of this library among those that make spans. */

@@ -291,7 +291,7 @@ export function attempt<T>(get: () => T): T | undefined {
 }
 
 /** What errors of several classes have. */
-export interface ErrorLike {
+interface ErrorLike {
   readonly message?: unknown;
   readonly errors?: unknown;
   readonly error?: unknown;
@@ -341,7 +341,7 @@ const INHERITED_NAME =
   /^(?:Aggregate|Eval|Range|Reference|Syntax|Type|URI)?Error$/;
 
 /** The name of an error: that of its class, unless it has a name of its own. */
-export function errorName(error: object): string | undefined {
+function errorName(error: object): string | undefined {
   const { name } = error as { name?: unknown };
   if (typeof name !== "string" || name.trim() === "") return undefined;
   const className = classNameOf(error);
