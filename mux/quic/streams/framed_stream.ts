@@ -97,9 +97,7 @@ export class FramedStream
   }
 
   get hasRoom(): boolean {
-    // What is queued during a write would wait beside what the write holds.
-    return this.#queue.hasRoom && !this.#queue.isWriting &&
-      this.#host.sendRoom.isFree;
+    return this.#queue.hasRoom && this.#host.sendRoom.isFree;
   }
 
   /** Sends OPEN. */

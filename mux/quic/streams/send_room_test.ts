@@ -13,7 +13,7 @@ import { FRAMED_PROTOCOL } from "../protocol.ts";
 import type { QuicConnLike, QuicStreamLike } from "../types.ts";
 import type { StreamHost } from "./channel_stream.ts";
 import { FramedStream } from "./framed_stream.ts";
-import { SendRoom, type WaitingStream } from "./send_room.ts";
+import { SendRoom, STREAM_WRITE, type WaitingStream } from "./send_room.ts";
 import { ReadBuffers } from "./stream_reader.ts";
 
 /** Streams of a peer, and bytes of each direction. */
@@ -149,6 +149,20 @@ function fullRoom() {
   room.take(4 * 1024 * 1024);
   return { room, free: () => room.give(1024) };
 }
+
+test("FramedStream: small values are queued beside a write, up to the size of the next one", async () => {
+  const writing = Promise.withResolvers<void>();
+  const { stream } = streamIn(new SendRoom(), () => {
+    writing.resolve();
+    return new Promise(() => {});
+  });
+  stream.eof();
+  await within(writing.promise, "a write");
+  stream.data(new Uint8Array(64));
+  assertEquals(stream.hasRoom, true);
+  stream.data(new Uint8Array(STREAM_WRITE));
+  assertEquals(stream.hasRoom, false);
+});
 
 test("SendRoom: a stream whose write does not end keeps no other one waiting", async () => {
   const { room, free } = fullRoom();
