@@ -25,6 +25,9 @@ import type { QuicStreamLike } from "../types.ts";
  */
 type Phase = "opening" | "new" | "waiting" | "open" | "ended";
 
+/** Bytes of DATA from which on a stream queues no more while it writes. */
+const BESIDE_WRITE = 4 * 1024;
+
 /** A channel ID in a frame: the stream says which channel it is. */
 const ID = 0;
 
@@ -97,7 +100,9 @@ export class FramedStream
   }
 
   get hasRoom(): boolean {
-    return this.#queue.hasRoom && this.#host.sendRoom.isFree;
+    // More than this would wait beside what the write holds.
+    const mayQueue = !this.#queue.isWriting || this.#queued < BESIDE_WRITE;
+    return mayQueue && this.#queue.hasRoom && this.#host.sendRoom.isFree;
   }
 
   /** Sends OPEN. */

@@ -1,7 +1,7 @@
 /**
- * Bytes of DATA from which on the streams of a session wait for each other. Thirty
- * streams can have a write under way, and as much queued for the next one, each of
- * {@linkcode STREAM_WRITE}; the buffers take up to twice as much.
+ * Bytes of DATA from which on the streams of a session wait for each other. Sixty
+ * streams can have a write under way, each of {@linkcode STREAM_WRITE}; the buffers
+ * take up to twice as much.
  */
 const SEND_ROOM = 4 * 1024 * 1024;
 

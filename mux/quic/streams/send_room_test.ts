@@ -13,7 +13,7 @@ import { FRAMED_PROTOCOL } from "../protocol.ts";
 import type { QuicConnLike, QuicStreamLike } from "../types.ts";
 import type { StreamHost } from "./channel_stream.ts";
 import { FramedStream } from "./framed_stream.ts";
-import { SendRoom, STREAM_WRITE, type WaitingStream } from "./send_room.ts";
+import { SendRoom, type WaitingStream } from "./send_room.ts";
 import { ReadBuffers } from "./stream_reader.ts";
 
 /** Streams of a peer, and bytes of each direction. */
@@ -150,7 +150,7 @@ function fullRoom() {
   return { room, free: () => room.give(1024) };
 }
 
-test("FramedStream: small values are queued beside a write, up to the size of the next one", async () => {
+test("FramedStream: small values are queued beside a write, and no more than a few KiB", async () => {
   const writing = Promise.withResolvers<void>();
   const { stream } = streamIn(new SendRoom(), () => {
     writing.resolve();
@@ -160,7 +160,7 @@ test("FramedStream: small values are queued beside a write, up to the size of th
   await within(writing.promise, "a write");
   stream.data(new Uint8Array(64));
   assertEquals(stream.hasRoom, true);
-  stream.data(new Uint8Array(STREAM_WRITE));
+  stream.data(new Uint8Array(4 * 1024));
   assertEquals(stream.hasRoom, false);
 });
 
