@@ -85,6 +85,9 @@ export function sourceFor(stream: ValueStream, call: Call): ValueSource {
   return openSource(stream, (error) => report(error, call, false), divides);
 }
 
+/** What pipes channels, once it is loaded: most programs pass on no response. */
+let piping: typeof import("../../mux/internal_server.ts") | undefined;
+
 /** Responds with the response to another call, complete or continued. */
 async function respondWithResponse(
   response: RpcResponse,
@@ -97,10 +100,12 @@ async function respondWithResponse(
       ? respond.returnAll(values)
       : respond.return(...values));
   }
-  let channel, piping;
+  let channel;
   try {
-    const loading = import("../../mux/internal_server.ts");
-    piping = await loadPart("pass on response", loading);
+    piping ??= await loadPart(
+      "pass on response",
+      import("../../mux/internal_server.ts"),
+    );
     channel = await respond.continue(response.value);
   } catch (error) {
     await response.close();

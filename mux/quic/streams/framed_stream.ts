@@ -8,7 +8,7 @@ import {
   isOfConnection,
   type StreamHost,
 } from "./channel_stream.ts";
-import { STREAM_WRITE } from "./send_room.ts";
+import { STREAM_WRITE, type WaitingStream } from "./send_room.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
 import type { StreamTap } from "../../transport/types.ts";
@@ -25,6 +25,9 @@ import type { QuicStreamLike } from "../types.ts";
  */
 type Phase = "opening" | "new" | "waiting" | "open" | "ended";
 
+/** Bytes of DATA from which on a stream queues no more while it writes. */
+const BESIDE_WRITE = 4 * 1024;
+
 /** A channel ID in a frame: the stream says which channel it is. */
 const ID = 0;
 
@@ -33,7 +36,7 @@ const ID = 0;
  * channel, as a byte stream would carry them.
  */
 export class FramedStream
-  implements ChannelStream, FrameSink, CreditSource, DataSource {
+  implements ChannelStream, FrameSink, CreditSource, DataSource, WaitingStream {
   readonly id: number;
   /** For the queue, which writes it into WINDOW_ADJUST. */
   readonly remoteId = ID;
@@ -97,9 +100,9 @@ export class FramedStream
   }
 
   get hasRoom(): boolean {
-    // What is queued during a write would wait beside what the write holds.
-    return this.#queue.hasRoom && !this.#queue.isWriting &&
-      this.#host.sendRoom.isFree;
+    // More than this would wait beside what the write holds.
+    const mayQueue = !this.#queue.isWriting || this.#queued < BESIDE_WRITE;
+    return mayQueue && this.#queue.hasRoom && this.#host.sendRoom.isFree;
   }
 
   /** Sends OPEN. */
@@ -143,6 +146,8 @@ export class FramedStream
 
   close(isReply: boolean): void {
     this.#queue.close(ID, isReply);
+    // The channel has no more bytes to send.
+    this.#unpark();
     void this.#finish();
   }
 
@@ -159,7 +164,8 @@ export class FramedStream
   pull(isAlone?: boolean): boolean {
     const { sendRoom } = this.#host;
     if (!sendRoom.isFree) {
-      this.#park();
+      this.#parked = Promise.withResolvers();
+      sendRoom.wait(this);
       return false;
     }
     const isLeft = this.#dataSource!.pull(isAlone);
@@ -181,8 +187,15 @@ export class FramedStream
 
   end(): void {
     this.#queue.stop();
-    this.#parked?.resolve();
-    this.#parked = undefined;
+    this.#unpark();
+  }
+
+  // --- WaitingStream -----------------------------------------------------------
+
+  goOn(): boolean {
+    this.#unpark();
+    this.#queue.scheduleData(this);
+    return !this.#queue.isWriting;
   }
 
   // --- FrameSink ---------------------------------------------------------------
@@ -320,19 +333,16 @@ export class FramedStream
     }
   }
 
-  /** Waits until the streams of the session have room for DATA. */
-  #park(): void {
-    this.#parked = Promise.withResolvers();
-    this.#host.sendRoom.wait(() => {
-      this.#parked?.resolve();
-      this.#parked = undefined;
-      if (this.#isSending) this.#queue.scheduleData(this);
-      else this.#host.sendRoom.serve();
-    });
+  /** Waits no longer for room. */
+  #unpark(): void {
+    this.#host.sendRoom.leave(this);
+    this.#parked?.resolve();
+    this.#parked = undefined;
   }
 
   #sendingEnded(): void {
     this.#isSending = false;
+    this.#unpark();
     const size = this.#queued;
     this.#queued = 0;
     // It may also have been the next one to queue something.

@@ -1,5 +1,3 @@
-import { Queue } from "../../../queue.ts";
-
 /**
  * Bytes of DATA from which on the streams of a session wait for each other. Sixty
  * streams can have a write under way, each of {@linkcode STREAM_WRITE}; the buffers
@@ -9,6 +7,15 @@ const SEND_ROOM = 4 * 1024 * 1024;
 
 /** A write of a stream takes no further DATA from this many bytes on: one frame. */
 export const STREAM_WRITE = 64 * 1024;
+
+/** A stream that waits until DATA may be queued. */
+export interface WaitingStream {
+  /**
+   * Ends the wait. Returns whether the stream queues DATA in this turn, and then lets
+   * the next one go on; if not, that one need not wait for it.
+   */
+  goOn(): boolean;
+}
 
 /**
  * What the streams of a session have queued for QUIC, and QUIC has not taken. Each
@@ -20,7 +27,8 @@ export const STREAM_WRITE = 64 * 1024;
  */
 export class SendRoom {
   #used = 0;
-  readonly #waiting = new Queue<() => void>();
+  /** In the order in which they have begun to wait. */
+  readonly #waiting = new Set<WaitingStream>();
 
   /** Whether DATA may be queued. */
   get isFree(): boolean {
@@ -38,13 +46,20 @@ export class SendRoom {
     this.serve();
   }
 
-  /** Calls back once, when DATA may be queued; those who wait have their turns. */
-  wait(go: () => void): void {
-    this.#waiting.push(go);
+  /** Lets a stream go on when DATA may be queued, after those that wait already. */
+  wait(stream: WaitingStream): void {
+    this.#waiting.add(stream);
+  }
+
+  /** Forgets a stream that waits no longer. */
+  leave(stream: WaitingStream): void {
+    this.#waiting.delete(stream);
   }
 
   /** Lets the next stream go on, if there is room. It calls this when it has queued. */
   serve(): void {
-    if (this.isFree) this.#waiting.shift()?.();
+    for (const stream of this.#waiting) {
+      if (!this.isFree || stream.goOn()) return;
+    }
   }
 }

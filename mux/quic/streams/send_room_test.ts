@@ -7,10 +7,14 @@ import {
   FrameCollector,
   open,
 } from "../../../tests/support/wire.ts";
-import { turn, until } from "../../../tests/support/within.ts";
+import { turn, until, within } from "../../../tests/support/within.ts";
 import { quicSession } from "../session.ts";
 import { FRAMED_PROTOCOL } from "../protocol.ts";
 import type { QuicConnLike, QuicStreamLike } from "../types.ts";
+import type { StreamHost } from "./channel_stream.ts";
+import { FramedStream } from "./framed_stream.ts";
+import { SendRoom, type WaitingStream } from "./send_room.ts";
+import { ReadBuffers } from "./stream_reader.ts";
 
 /** Streams of a peer, and bytes of each direction. */
 const STREAMS = 200, SIZE = 200_000;
@@ -82,4 +86,114 @@ test("quicSession(): streams of which a peer reads nothing wait for each other, 
   await Promise.all(writing);
   await until(() => figures.ended === STREAMS);
   assertEquals(figures.received, STREAMS * SIZE);
+});
+
+/** A room that says which streams wait. */
+class WatchedRoom extends SendRoom {
+  readonly waiting = new Set<WaitingStream>();
+
+  override wait(stream: WaitingStream): void {
+    this.waiting.add(stream);
+    super.wait(stream);
+  }
+
+  override leave(stream: WaitingStream): void {
+    this.waiting.delete(stream);
+    super.leave(stream);
+  }
+}
+
+/** A stream in a room, whose writes end as told. */
+function streamIn(
+  sendRoom: SendRoom,
+  write: () => Promise<void> = () => Promise.resolve(),
+) {
+  const host = {
+    channels: { lose() {} },
+    buffers: new ReadBuffers(),
+    sendRoom,
+    maxQueuedReplySize: 1024,
+    countSent() {},
+    release() {},
+    receiveEnded() {},
+  } as unknown as StreamHost;
+  const stream = new FramedStream(
+    1,
+    host,
+    Promise.resolve({
+      readable: new ReadableStream({ type: "bytes" }),
+      writable: new WritableStream({ write }),
+    } as unknown as QuicStreamLike),
+    1,
+  );
+  const source = {
+    remoteId: 0,
+    pulled: 0,
+    takeCredit: () => 0,
+    pull() {
+      source.pulled++;
+      return false;
+    },
+  };
+  /** Waits for the room, with another frame that leaves at once. */
+  const park = () => {
+    stream.eof();
+    stream.scheduleData(source);
+  };
+  return { stream, source, park };
+}
+
+/** A room without room, and what makes some. */
+function fullRoom() {
+  const room = new WatchedRoom();
+  room.take(4 * 1024 * 1024);
+  return { room, free: () => room.give(1024) };
+}
+
+test("FramedStream: small values are queued beside a write, and no more than a few KiB", async () => {
+  const writing = Promise.withResolvers<void>();
+  const { stream } = streamIn(new SendRoom(), () => {
+    writing.resolve();
+    return new Promise(() => {});
+  });
+  stream.eof();
+  await within(writing.promise, "a write");
+  stream.data(new Uint8Array(64));
+  assertEquals(stream.hasRoom, true);
+  stream.data(new Uint8Array(4 * 1024));
+  assertEquals(stream.hasRoom, false);
+});
+
+test("SendRoom: a stream whose write does not end keeps no other one waiting", async () => {
+  const { room, free } = fullRoom();
+  const stalled = streamIn(room, () => new Promise(() => {}));
+  stalled.park();
+  await until(() => room.waiting.size === 1);
+  const next = streamIn(room);
+  next.park();
+  await until(() => room.waiting.size === 2);
+  free();
+  await until(() => next.source.pulled === 1);
+  assertEquals([stalled.source.pulled, room.waiting.size], [0, 0]);
+});
+
+test("SendRoom: a stream that cannot send any more does not wait", async () => {
+  const { room } = fullRoom();
+  const stopped = Promise.withResolvers<void>();
+  const { park } = streamIn(room, () => stopped.promise);
+  park();
+  await until(() => room.waiting.size === 1);
+  const reset = Object.assign(new Error(), { name: "ConnectionReset" });
+  stopped.reject(reset);
+  await until(() => room.waiting.size === 0);
+});
+
+test("SendRoom: a stream whose channel is closed ends without room", async () => {
+  const { room } = fullRoom();
+  const { stream, park } = streamIn(room);
+  park();
+  await until(() => room.waiting.size === 1);
+  stream.close(false);
+  await within(stream.drain(), "the end of the stream");
+  assertEquals(room.waiting.size, 0);
 });

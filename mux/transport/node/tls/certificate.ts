@@ -42,16 +42,19 @@ export function certificateOf(
   };
 }
 
-/** Why a certificate is not valid at this time, as a verb; undefined if it is. */
+/** Why a certificate is not valid now, as a predicate; undefined if it is. */
 export function problemOfTime(
   { validFrom, validTo }: PeerCertificate,
 ): readonly ["expired" | "not-yet-valid", why: string] | undefined {
   const now = new Date();
   if (validTo < now) {
-    return ["expired", `has expired on ${validTo.toISOString()}`];
+    return ["expired", `expired on ${validTo.toISOString()}`];
   }
-  if (validFrom <= now) return undefined;
-  return ["not-yet-valid", `is not valid before ${validFrom.toISOString()}`];
+  // Not `validFrom <= now`: a runtime may not understand a time.
+  if (validFrom > now) {
+    return ["not-yet-valid", `is not valid before ${validFrom.toISOString()}`];
+  }
+  return undefined;
 }
 
 /**
