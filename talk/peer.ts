@@ -187,7 +187,12 @@ export const dialed: unique symbol = Symbol("qtalk.dialed");
 /** How a listener introduces its peers. */
 export const admit: unique symbol = Symbol("qtalk.admit");
 
-/** The certificate of the listener that has accepted a peer. */
+/** The options with the certificate of a listener: other ones if that is renewed. */
+export interface CertificateOptions {
+  readonly cert: Pem;
+}
+
+/** The key of those of the listener that has accepted a peer. */
 export const listenerCertificate: unique symbol = Symbol(
   "qtalk.listenerCertificate",
 );
@@ -380,7 +385,7 @@ export class Peer<C extends Carried = Carried>
   #addr = "";
   /** Knows the way, if there are two. */
   #via: Pick<ConnectionInfo, "way"> | undefined;
-  #listenerCertificate: Pem | undefined;
+  #listenerCertificate: CertificateOptions | undefined;
   #draining = false;
   /** Whether the program has closed the peer. */
   #closeCalled = false;
@@ -488,7 +493,7 @@ export class Peer<C extends Carried = Carried>
   [admit](
     connection: Pick<ConnectionInfo, "remoteAddr" | "way">,
     ask: (() => unknown) | undefined,
-    certificate?: Pem,
+    certificate?: CertificateOptions,
   ): boolean | Promise<boolean> {
     this.#remoteAddr = connection.remoteAddr;
     if (connection.way !== undefined) this.#via = connection;
@@ -589,12 +594,12 @@ export class Peer<C extends Carried = Carried>
   }
 
   /**
-   * The certificate that the listener has shown to this peer; undefined if it has
-   * none, or if a proxy has decrypted the connection.
+   * The options with the certificate that the listener has shown to this peer;
+   * undefined if it has none, or if a proxy has decrypted the connection.
    *
    * @ignore
    */
-  get [listenerCertificate](): Pem | undefined {
+  get [listenerCertificate](): CertificateOptions | undefined {
     return this.#listenerCertificate;
   }
 

@@ -85,8 +85,8 @@ export function memoryPool(options: MemoryPoolOptions = {}): MemoryPool {
 /** A pool, as sessions see it that were given one. */
 export interface SharedPool extends MemoryPool {
   /**
-   * Makes the part of a new session. The check of options knows a pool by this
-   * method, which arrays do not have, as they have `join`.
+   * Makes the part of a new session. The check of options recognizes a pool by this
+   * method, so its name is not one that arrays have, such as `join`.
    */
   admit(): PoolShare;
 }

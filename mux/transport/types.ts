@@ -399,6 +399,8 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
 export interface TlsRenewal {
   /** The options for the next connection. */
   readonly current: () => TlsListenOptions;
+  /** Called with other ones when connections begin to use them. */
+  readonly onRenewed: (options: TlsListenOptions) => void;
   /** Called when they cannot be used. */
   readonly onFailure: (error: unknown) => void;
 }

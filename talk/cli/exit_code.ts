@@ -22,7 +22,7 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** The error of a server that does not describe itself, or not what it was asked. */
+/** The error of a server that does not say about itself what it was asked. */
 export class NotDescribed extends Error {
   /** Always `"NotDescribed"`. */
   override readonly name = "NotDescribed";

@@ -1,14 +1,11 @@
 import type { Carried } from "../../codec/internal.ts";
-import {
-  type Pem,
-  sessionOver,
-  type TransportListener,
-} from "../../mux/internal.ts";
+import { sessionOver, type TransportListener } from "../../mux/internal.ts";
 import { Server } from "../../rpc/internal_server.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { errorPrinter } from "../errors.ts";
 import {
   admit,
+  type CertificateOptions,
   loadedServer,
   Peer,
   type PeerOptions,
@@ -22,7 +19,7 @@ import type { ListenerOptions, PeerListenerOptions } from "./types.ts";
 /**
  * Makes a peer of each connection, and asks `onPeer` about it.
  *
- * @param certificate what the listener shows to its peers, if anything
+ * @param tls the options with the certificate that the listener shows, if it has one
  */
 export function peerListener<C extends Carried, Context>(
   source: TransportListener,
@@ -31,7 +28,7 @@ export function peerListener<C extends Carried, Context>(
     & PeerListenerOptions<C, Context>
     & Pick<ListenerOptions, "accept">,
   limits: ResolvedSharedLimits,
-  certificate: () => Pem | undefined = () => undefined,
+  tls: () => CertificateOptions | undefined = () => undefined,
 ): ConnectionListener<PeerWith<C, Context>> {
   // One for all peers: it prints at a limited rate.
   const { accept, onPeer, onError = errorPrinter() } = options;
@@ -54,7 +51,7 @@ export function peerListener<C extends Carried, Context>(
         const admitted = peer[admit](
           connection,
           onPeer && (() => onPeer(peer, connection)),
-          certificate(),
+          tls(),
         );
         if (typeof admitted === "boolean") return admitted;
         const cancel = timeLimit(handshakeTimeout, () => {

@@ -64,7 +64,7 @@ export function listenForPeers<C extends Carried, Context>(
     address,
     options,
     (source, limits, options, tls) =>
-      peerListener(source, options, limits, () => tls()?.cert),
+      peerListener(source, options, limits, tls),
   );
 }
 
@@ -132,7 +132,7 @@ async function start<T, Options extends StartOptions>(
 
 /**
  * The options of TLS, and where later ones come from. What it returns as `tls` are
- * always the latest.
+ * always those in use.
  */
 function tlsTerms(
   tls: SchemeListenOptions["tls"],
@@ -140,13 +140,14 @@ function tlsTerms(
   report: (error: unknown) => void,
 ): Pick<SchemeListenTerms, "tls" | "tlsRenewal"> {
   if (typeof tls !== "function") return { tls };
-  let latest = tls();
+  let used = tls();
   return {
     get tls() {
-      return latest;
+      return used;
     },
     tlsRenewal: {
-      current: () => latest = tls(),
+      current: () => tls(),
+      onRenewed: (options) => void (used = options),
       onFailure(cause) {
         const why = (cause as Error | undefined)?.message ?? cause;
         const error = new Error(`TLS stays as it was: ${why}`, { cause });

@@ -29,9 +29,9 @@ export interface ListenerOptions {
    * `cause`; or `listen-failed` when a listener at a `peer:` address has lost its
    * name and cannot register it again, or another listener with the same key takes it
    * (once for several errors of one kind in a row; it goes on trying), or when the
-   * function in the option `tls` fails. Also called
-   * when `listenSession()` closes a session that no loop has taken, see
-   * {@linkcode Listener.skipped}. Default: what `accept` throws is printed to standard
+   * function in the option `tls` throws or returns what is not valid (once for several
+   * errors in a row). Also called when `listenSession()` closes a session that no loop
+   * has taken, see {@linkcode Listener.skipped}. Default: what `accept` throws is printed to standard
    * error, at most 20 errors in ten seconds.
    */
   onError?: ((error: unknown, context: ErrorContext) => void) | undefined;

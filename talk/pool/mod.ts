@@ -1,7 +1,8 @@
 /**
  * Several peers in place of one: calls are divided among them, and go to others when
- * one is lost. `dialPool()` dials servers, and `workerPool()` has workers that dialed. It has its own subpath, so programs that do not use it do not
- * load it.
+ * one is lost. `dialPool()` dials servers, and `workerPool()` is for workers that have
+ * dialed this side. It has its own subpath, so programs that do not use it do not load
+ * it.
  *
  * @example
  * ```ts

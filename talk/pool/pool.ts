@@ -127,6 +127,7 @@ export class Pool<C extends Carried = Carried> extends PoolCalls<C>
     const { drainTimeout } = this.#limits;
     void member.close({ drainTimeout })
       .finally(() => this.#leaving.delete(member));
+    this.memberLeft();
   }
 
   onEnd(): void {

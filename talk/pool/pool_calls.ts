@@ -182,7 +182,12 @@ export abstract class PoolCalls<C extends Carried> implements Caller<C> {
         member = await this.#nextPlace(call);
         if (member === null) continue;
       }
-      const peer = member.peer!;
+      const { peer } = member;
+      if (peer === undefined) {
+        // It was lost after the call had got its place.
+        this.#giveBack(member);
+        continue;
+      }
       try {
         return await this.#send(member, peer, call);
       } catch (error) {
@@ -245,11 +250,10 @@ export abstract class PoolCalls<C extends Carried> implements Caller<C> {
       (place) => Promise.resolve(place),
       call,
     );
-    // It was given up, or the member was lost, before it could go on.
-    const isVain = options.signal?.aborted || member?.peer === undefined;
-    if (isVain && member !== null) this.#giveBack(member);
+    // It was given up before it could go on.
+    if (options.signal?.aborted && member !== null) this.#giveBack(member);
     checkNotAborted(options.signal);
-    return isVain ? null : member;
+    return member;
   }
 
   /** The options of a call, with the time that is left for it. */
@@ -350,6 +354,11 @@ export abstract class PoolCalls<C extends Carried> implements Caller<C> {
   protected memberConnected(): void {
     this.#offerPlaces();
     for (const callback of [...this.#onConnected]) callback();
+  }
+
+  /** A member gets no further calls. All others may have refused a call that waits. */
+  protected memberLeft(): void {
+    this.#offerPlaces();
   }
 
   // --- The end --------------------------------------------------------------

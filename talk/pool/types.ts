@@ -63,8 +63,9 @@ export interface PoolCall {
  * - `"least-loaded"`: the one with the fewest calls in flight; in turn if several
  *   have equally few.
  * - `"round-robin"`: one after the other.
- * - A function chooses one of `members`, which are connected, have room for it and
- *   have not refused it: for calls that should go to a certain server while it is connected.
+ * - A function chooses one of `members`, which are connected, have room for the call
+ *   and have not refused it: for calls that should go to a certain server while it is
+ *   connected.
  */
 export type Balance =
   | "least-loaded"
@@ -84,7 +85,8 @@ export interface BalanceOptions {
   maxFailovers?: number | undefined;
   /**
    * How many calls may wait while no member is connected, or while all have
-   * `maxCallsPerMember`; further calls reject with `limit-exceeded`. An integer of at least 0, or `Infinity`. Default: 1,024.
+   * `maxCallsPerMember`; further calls reject with `limit-exceeded`. An integer of at
+   * least 0, or `Infinity`. Default: 1,024.
    */
   maxWaitingCalls?: number | undefined;
   /**

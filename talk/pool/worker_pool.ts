@@ -1,6 +1,7 @@
 import { checkObject, kindOf } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { sessionClosed } from "../../mux/internal.ts";
+import { redactedAddress } from "../../printable_text.ts";
 import { Peer } from "../peer.ts";
 import type { ConnectionState } from "../reconnect/types.ts";
 import { Member } from "./member.ts";
@@ -49,7 +50,7 @@ class AddedMember<C extends Carried> extends Member<C> {
   state: ConnectionState<C>;
 
   constructor(peer: Peer<C>, now: () => number) {
-    super(peer.remoteAddr || peer.addr, now);
+    super(peer.remoteAddr || redactedAddress(peer.addr), now);
     this.state = { name: "connected", peer };
   }
 }
@@ -88,6 +89,7 @@ class Workers<C extends Carried> extends PoolCalls<C> implements WorkerPool<C> {
     if (member === undefined) return;
     this.#members.delete(peer);
     member.state = { name: "closed" };
+    this.memberLeft();
   }
 
   close(): void {

@@ -18,6 +18,7 @@ import {
 } from "@std/assert";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { turn, until, watch } from "../../tests/support/within.ts";
+import { dialed } from "../peer.ts";
 
 /** A worker, which answers a job when the test says so. */
 class Worker {
@@ -183,6 +184,28 @@ test("workerPool(): a worker that is lost leaves, its calls reject, and those th
   assertEquals(await next, "2 done");
 });
 
+test("workerPool(): a call whose pool is closed at any moment after it got its place is made, or rejects as one that is too late", async (t) => {
+  const outcomes = new Set<unknown>();
+  for (let steps = 0; steps < 20; steps++) {
+    const pool = workerPool();
+    const worker = new Worker(t, (_call, respond) => respond.return("made"));
+    const call = pool.call("do");
+    add(pool, worker);
+    for (let i = 0; i < steps; i++) await null;
+    pool.close();
+    outcomes.add(await call.catch((error) => error.code ?? error));
+  }
+  assertEquals(outcomes, new Set(["session-closed", "made"]));
+});
+
+test("workerPool(): the address of a peer that this side has dialed is without secrets", (t) => {
+  using pool = workerPool();
+  const { peer } = new Worker(t);
+  peer[dialed]("wss://ann:secret@example.com/?token=secret");
+  pool.add(peer);
+  assertEquals(pool.members[0]!.address, "wss://\u2026@example.com/?\u2026");
+});
+
 test("workerPool(): a call that a worker refuses goes to another, also if that is busy at first", async (t) => {
   using pool = workerPool({ maxCallsPerMember: 1 });
   const busy = new Worker(t);
@@ -225,6 +248,28 @@ test("workerPool(): a call that waits after a refusal rejects with that when onl
   await until(() => refused.state !== "pending", "it rejects");
   assertInstanceOf(refused.reason, RemoteError);
   assertEquals([refused.reason.code, job.state], ["unavailable", "rejected"]);
+});
+
+test("workerPool(): a call that waits after a refusal rejects with that when the others are removed", async (t) => {
+  using pool = workerPool({ maxCallsPerMember: 1 });
+  const busy = new Worker(t);
+  const membership = pool.add(busy.peer);
+  const job = pool.call("do", 1);
+  await busy.has(1);
+  add(
+    pool,
+    new Worker(t, () => {
+      throw new CallError("draining", { code: "unavailable" });
+    }),
+  );
+  const refused = watch(pool.call("do", 2));
+  await until(() => pool.members[1]!.inFlight === 0, "it was refused");
+  assertEquals(refused.state, "pending");
+  membership[Symbol.dispose]();
+  await until(() => refused.state !== "pending", "it rejects");
+  assertInstanceOf(refused.reason, RemoteError);
+  busy.finish(1);
+  assertEquals(await job, "1 done");
 });
 
 test("workerPool(): a stream takes a place until it ends", async (t) => {

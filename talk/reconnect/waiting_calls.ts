@@ -22,8 +22,8 @@ export interface Waiter<T, W> {
 }
 
 /**
- * What waits for a connection: calls, and programs that ask for a peer. Iterates
- * over them in the order in which they came.
+ * What waits for a connection, or for a member of a pool that has room: calls, and
+ * programs that ask for a peer. Iterates over them in the order in which they came.
  *
  * @typeParam T what they wait for
  * @typeParam W what they wait with

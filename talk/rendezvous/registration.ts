@@ -5,9 +5,8 @@ import type {
 } from "../../mux/internal.ts";
 import type { Handler, RpcResponse } from "../../rpc/internal.ts";
 import { dial } from "../dial/dial.ts";
-import { wait } from "../reconnect/backoff.ts";
 import type { Peer } from "../peer.ts";
-import { Backoff } from "../reconnect/backoff.ts";
+import { Backoff, wait } from "../reconnect/backoff.ts";
 import { localPlaces, socketFor } from "./connection/direct.ts";
 import { meetingError, RendezvousError, throwOfRendezvous } from "./errors.ts";
 import type { Identity } from "./identity.ts";

@@ -38,6 +38,7 @@ import {
   type TestIdentity,
 } from "../../tests/support/identities.ts";
 import { loopbackCertificate, runtimeQuic } from "../../tests/support/quic.ts";
+import { temporaryFolder } from "../../tests/support/temporary_folder.ts";
 import { until } from "../../tests/support/within.ts";
 import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
 import { hashOf, type QuicConnLike } from "../../mux/internal_deno.ts";
@@ -617,6 +618,39 @@ test("rendezvousService: a peer may know it by a name in its certificate, or by 
     );
     assertMatch(text, /is for another rendezvous/);
   }
+});
+
+test("rendezvousService: peers know it by the certificate that its listener uses, also if files were replaced", async (t) => {
+  await using folder = await temporaryFolder();
+  const files = {
+    cert: `${folder.path}/cert.pem`,
+    key: `${folder.path}/key.pem`,
+  };
+  const write = async ({ cert, key }: Pick<TestIdentity, "cert" | "key">) => {
+    await Deno.writeTextFile(files.cert, cert);
+    await Deno.writeTextFile(files.key, key);
+  };
+  await write(ann);
+  let tls = files;
+  const listener = await listen("tls://127.0.0.1:0", {
+    tls: () => tls,
+    handler: rendezvousService(),
+    onError() {},
+  });
+  t.defer(() => listener.close());
+  const registerAt = async ({ fingerprint }: TestIdentity) => {
+    const options = { tls: { pin: fingerprint } };
+    const peer = t.watch(await dial(listener.addr, options));
+    await (await register(peer, bob, { rendezvous: fingerprint })).close();
+    await peer.close();
+  };
+  await registerAt(ann);
+  await write(mallory);
+  tls = { ...files };
+  await registerAt(mallory);
+  await write({ cert: "nothing", key: "nothing" });
+  tls = { ...files };
+  await registerAt(mallory);
 });
 
 test("rendezvousService: option identities says what peers may know it as", async (t) => {

@@ -1,4 +1,4 @@
-import type { Channel, PeerCertificate, Pem } from "../../mux/internal.ts";
+import type { Channel, PeerCertificate } from "../../mux/internal.ts";
 import { isRawChannel, pipe, splice } from "../../mux/internal_server.ts";
 import { checkList, checkObject, checkOption } from "../../check_option.ts";
 import {
@@ -11,7 +11,11 @@ import {
   Router,
   RpcError,
 } from "../../rpc/internal.ts";
-import { listenerCertificate, type Peer } from "../peer.ts";
+import {
+  type CertificateOptions,
+  listenerCertificate,
+  type Peer,
+} from "../peer.ts";
 import { checkProof, newNonce, readCertificate } from "./identity.ts";
 import { checkIdentities, identitiesIn, isKnownAs } from "./known_as.ts";
 import {
@@ -210,8 +214,8 @@ export class Service implements RendezvousService {
   readonly #names = new Map<string, Registration>();
   /** Names whose peers were lost, in the order in which they become free. */
   readonly #kept = new Map<string, KeptName>();
-  /** The certificate of a listener that was read last, and what is in it. */
-  #read: { cert: Pem; identities: readonly string[] } | undefined;
+  /** What is in the certificates of listeners, which are read once. */
+  readonly #read = new WeakMap<CertificateOptions, readonly string[]>();
   readonly #nonces = new WeakMap<CallingPeer, string>();
   /** Meetings that wait for an answer, the oldest first. */
   readonly #waiting = new Set<AbortController>();
@@ -399,13 +403,14 @@ export class Service implements RendezvousService {
   /** What a peer may know this rendezvous as; undefined if that is not known. */
   #identitiesFor(peer: CallingPeer): readonly string[] | undefined {
     if (this.#identities !== undefined) return this.#identities;
-    const cert = (peer as Partial<Peer>)[listenerCertificate];
-    if (cert === undefined) return undefined;
-    if (this.#read?.cert !== cert) {
-      const identities = identitiesIn(readCertificate(cert));
-      this.#read = { cert, identities };
+    const options = (peer as Partial<Peer>)[listenerCertificate];
+    if (options === undefined) return undefined;
+    let identities = this.#read.get(options);
+    if (identities === undefined) {
+      identities = identitiesIn(readCertificate(options.cert));
+      this.#read.set(options, identities);
     }
-    return this.#read.identities;
+    return identities;
   }
 
   /**

@@ -3,8 +3,8 @@
 //
 //   deno run -A tests/hostile/healthy.ts DIRECTORY PLACE [CODEC]
 //
-// PLACE is a `Place` in JSON. Writes `ready` after its first answer. Answers `report` with the figures
-// since the last report.
+// PLACE is a `Place` in JSON. Writes `ready` after its first answer. Answers
+// `report` with the figures since the last report.
 
 import { answerAll, say } from "./answering.ts";
 import type { HealthyReport, Place } from "./attack.ts";

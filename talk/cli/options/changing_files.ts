@@ -22,14 +22,14 @@ function renewed(tls: TlsListenOptions): () => TlsListenOptions {
   };
 }
 
-/** What is different when one of the files is another one, or has other contents. */
+/** A text that changes when a file is replaced or written. */
 function stateOf(paths: readonly (string | URL)[]): string {
   return paths.map((path) => {
     try {
       const { ino, mtime, size } = Deno.statSync(path);
       return `${ino} ${mtime?.getTime()} ${size}`;
     } catch {
-      // While it is being replaced. To read it says what is wrong.
+      // It is being replaced, or cannot be read; reading it says what is wrong.
       return "";
     }
   }).join();

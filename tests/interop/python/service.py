@@ -16,7 +16,7 @@ def pattern(size):
 
 
 class Service:
-    """What is counted and kept is so over all connections that use it."""
+    """All connections that use it share what it counts and keeps."""
 
     def __init__(self):
         self.cancelled = self.left = 0

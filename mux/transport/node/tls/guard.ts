@@ -127,6 +127,7 @@ export class Guard {
       const options = renewal.current();
       if (options !== this.#terms.options) {
         this.#terms = new ServerTerms(this.#protocol, options);
+        renewal.onRenewed(options);
       }
       this.#hasFailed = false;
     } catch (error) {
