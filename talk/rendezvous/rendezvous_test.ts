@@ -632,10 +632,11 @@ test("rendezvousService: peers know it by the certificate that its listener uses
   };
   await write(ann);
   let tls = files;
+  const errors: unknown[] = [];
   const listener = await listen("tls://127.0.0.1:0", {
     tls: () => tls,
     handler: rendezvousService(),
-    onError() {},
+    onError: (error) => errors.push(error),
   });
   t.defer(() => listener.close());
   const registerAt = async ({ fingerprint }: TestIdentity) => {
@@ -651,6 +652,8 @@ test("rendezvousService: peers know it by the certificate that its listener uses
   await write({ cert: "nothing", key: "nothing" });
   tls = { ...files };
   await registerAt(mallory);
+  // The files that are no certificates.
+  assertEquals(errors.length, 1);
 });
 
 test("rendezvousService: option identities says what peers may know it as", async (t) => {

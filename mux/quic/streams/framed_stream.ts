@@ -26,7 +26,7 @@ import type { QuicStreamLike } from "../types.ts";
 type Phase = "opening" | "new" | "waiting" | "open" | "ended";
 
 /** Bytes of DATA from which on a stream queues no more while it writes. */
-const BESIDE_WRITE = 4 * 1024;
+const BESIDE_WRITE = 1_024;
 
 /** A channel ID in a frame: the stream says which channel it is. */
 const ID = 0;

@@ -186,6 +186,7 @@ test("SendRoom: a stream that cannot send any more does not wait", async () => {
   const reset = Object.assign(new Error(), { name: "ConnectionReset" });
   stopped.reject(reset);
   await until(() => room.waiting.size === 0);
+  assertEquals(room.waiting.size, 0);
 });
 
 test("SendRoom: a stream whose channel is closed ends without room", async () => {
