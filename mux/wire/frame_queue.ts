@@ -20,6 +20,7 @@ import { Queue } from "../../queue.ts";
 import { writeUint32 } from "../../uint32.ts";
 import type { CreditSource, DataSource } from "./frame_source.ts";
 import type { FrameSender } from "./frame_sender.ts";
+import type { EarlyWrites } from "../flow/early_writes.ts";
 import type { Clock } from "../flow/turns.ts";
 import type {
   DeferredWrites,
@@ -117,10 +118,6 @@ const LARGE_DATA = 16 * 1024;
  * and take 0.8 to 1.0 in place of 0.4 to 0.5 ms (the median, on a busy machine).
  */
 const BESIDE_WRITES = 64;
-/** Loaded when a turn has as much to send for the first time, as in few programs. */
-type EarlyWrites = InstanceType<
-  typeof import("../flow/early_writes.ts").EarlyWrites
->;
 /** Bytes of frames that may wait for the next write: those of 16 CLOSEs. */
 const MOST_DEFERRED = 16 * CLOSE_SIZE;
 /** After so many writes of their own at most, frames that may wait do so again. */
@@ -546,7 +543,10 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     } else this.#earlyWrite = this.#earlyWrites.next(this.#values);
   }
 
-  /** Small frames leave early until it is loaded, and if it cannot be. */
+  /**
+   * Loads it when a turn has as much to send for the first time, as in few programs.
+   * Small frames leave early until it is loaded, and if it cannot be.
+   */
   async #loadEarlyWrites(clock: Clock): Promise<void> {
     this.#earlyWrites = "loading";
     try {

@@ -12,6 +12,7 @@ import {
   type TlsInfo,
   type TlsListenOptions,
 } from "@qtalk/qtalk";
+import { certificateFiles } from "../../tests/support/certificate_files.ts";
 import { makeAuthority } from "../../tests/support/certificates.ts";
 import { test } from "../../tests/support/harness.ts";
 import { within } from "../../tests/support/within.ts";
@@ -804,26 +805,19 @@ for (const scheme of ["tls", "wss"]) {
 }
 
 Deno.test("TLS: while a listener gets the same options, their files are not read again", async () => {
-  const directory = await Deno.makeTempDir();
-  const files = { cert: `${directory}/cert.pem`, key: `${directory}/key.pem` };
-  const write = async ({ cert, key }: typeof server) => {
-    await Deno.writeTextFile(files.cert, cert);
-    await Deno.writeTextFile(files.key, key);
-  };
-  await write(server);
-  let tls: TlsListenOptions = files;
+  await using made = await certificateFiles(server);
+  let tls: TlsListenOptions = made.files;
   await using there = await serve(() => tls);
   const renewed = await ca.issue("CN=renewed", { names });
-  await write(renewed);
+  await made.write(renewed);
   await using old = await dial(there.addr, {
     tls: { pin: server.fingerprint },
   });
   assertEquals(await old.call("echo", [1]), 1);
-  tls = { ...files };
+  tls = { ...made.files };
   const { fingerprint } = renewed;
   await using now = await dial(there.addr, { tls: { pin: fingerprint } });
   assertEquals(await now.call("echo", [2]), 2);
-  await Deno.remove(directory, { recursive: true });
 });
 
 Deno.test("TLS: options of a listener that are not valid leave the earlier ones in use, and are reported once in a row", async () => {

@@ -229,12 +229,8 @@ test("workerPool(): a call that a worker refuses goes to another, also if that i
   assertEquals(error.code, "unavailable");
 });
 
-test("workerPool(): a call that waits after a refusal rejects with that when only those are left that refuse", async (t) => {
-  using pool = workerPool({ maxCallsPerMember: 1 });
-  const busy = new Worker(t);
-  add(pool, busy);
-  const job = watch(pool.call("do", 1));
-  await busy.has(1);
+/** Adds a second worker, which refuses a call that waits for the first one then. */
+async function waitsRefused(pool: WorkerPool, t: Harness) {
   add(
     pool,
     new Worker(t, () => {
@@ -244,6 +240,16 @@ test("workerPool(): a call that waits after a refusal rejects with that when onl
   const refused = watch(pool.call("do", 2));
   await until(() => pool.members[1]!.inFlight === 0, "it was refused");
   assertEquals(refused.state, "pending");
+  return refused;
+}
+
+test("workerPool(): a call that waits after a refusal rejects with that when only those are left that refuse", async (t) => {
+  using pool = workerPool({ maxCallsPerMember: 1 });
+  const busy = new Worker(t);
+  add(pool, busy);
+  const job = watch(pool.call("do", 1));
+  await busy.has(1);
+  const refused = await waitsRefused(pool, t);
   await busy.far.close();
   await until(() => refused.state !== "pending", "it rejects");
   assertInstanceOf(refused.reason, RemoteError);
@@ -256,15 +262,7 @@ test("workerPool(): a call that waits after a refusal rejects with that when the
   const membership = pool.add(busy.peer);
   const job = pool.call("do", 1);
   await busy.has(1);
-  add(
-    pool,
-    new Worker(t, () => {
-      throw new CallError("draining", { code: "unavailable" });
-    }),
-  );
-  const refused = watch(pool.call("do", 2));
-  await until(() => pool.members[1]!.inFlight === 0, "it was refused");
-  assertEquals(refused.state, "pending");
+  const refused = await waitsRefused(pool, t);
   membership[Symbol.dispose]();
   await until(() => refused.state !== "pending", "it rejects");
   assertInstanceOf(refused.reason, RemoteError);

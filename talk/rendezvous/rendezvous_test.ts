@@ -38,7 +38,7 @@ import {
   type TestIdentity,
 } from "../../tests/support/identities.ts";
 import { loopbackCertificate, runtimeQuic } from "../../tests/support/quic.ts";
-import { temporaryFolder } from "../../tests/support/temporary_folder.ts";
+import { certificateFiles } from "../../tests/support/certificate_files.ts";
 import { until } from "../../tests/support/within.ts";
 import { type PeerTransport, sessionOver } from "../../mux/internal.ts";
 import { hashOf, type QuicConnLike } from "../../mux/internal_deno.ts";
@@ -621,16 +621,8 @@ test("rendezvousService: a peer may know it by a name in its certificate, or by 
 });
 
 test("rendezvousService: peers know it by the certificate that its listener uses, also if files were replaced", async (t) => {
-  await using folder = await temporaryFolder();
-  const files = {
-    cert: `${folder.path}/cert.pem`,
-    key: `${folder.path}/key.pem`,
-  };
-  const write = async ({ cert, key }: Pick<TestIdentity, "cert" | "key">) => {
-    await Deno.writeTextFile(files.cert, cert);
-    await Deno.writeTextFile(files.key, key);
-  };
-  await write(ann);
+  await using made = await certificateFiles(ann);
+  const { files, write } = made;
   let tls = files;
   const errors: unknown[] = [];
   const listener = await listen("tls://127.0.0.1:0", {

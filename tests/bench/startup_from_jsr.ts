@@ -1,7 +1,9 @@
 import { toHex } from "../../hex.ts";
 import { packageIn, serveRegistry } from "../jsr/registry.ts";
 import { tmpdir } from "node:os";
-import { publishedModules, sourceOf } from "../package/sources.ts";
+import { publishedModules } from "../package/sources.ts";
+import { read } from "../support/docs.ts";
+import { exists } from "../support/socket_path.ts";
 
 /** A program that imports the package from a registry, all of which is cached. */
 export interface Installed extends AsyncDisposable {
@@ -56,12 +58,12 @@ export async function installFromJsr(program: string): Promise<Installed> {
  * a run, which have one folder for temporary files.
  */
 async function ownPackage(): Promise<string> {
-  const sources = [...publishedModules()].map(sourceOf).join("");
+  const sources = publishedModules().map(read).join("");
   const bytes = new TextEncoder().encode(sources);
   const digest = await crypto.subtle.digest("SHA-256", bytes);
   const name = toHex(new Uint8Array(digest, 0, 16));
   const folder = `${tmpdir()}/qtalk_jsr_package_${name}`;
-  if (await exists(folder)) return folder;
+  if (exists(folder)) return folder;
   const place = await Deno.makeTempDir({ prefix: "qtalk_jsr_" });
   const script = (path: string) => new URL(path, import.meta.url).pathname;
   const { success } = await new Deno.Command(Deno.execPath(), {
@@ -75,13 +77,4 @@ async function ownPackage(): Promise<string> {
   if (!success) throw new Error("Cannot make the package for JSR");
   await Deno.rename(place, folder);
   return folder;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -3,7 +3,8 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { makeJsrPackage } from "../package/make_jsr_package.ts";
-import { config, sourceOf } from "../package/sources.ts";
+import { config } from "../package/sources.ts";
+import { read } from "../support/docs.ts";
 import { startProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import {
@@ -97,7 +98,7 @@ Deno.test("jsr: a wrong type is an error of the program's", async () => {
 Deno.test("jsr: each subpath has the documentation of its module, with examples as they are written", async () => {
   for (const [path, module] of Object.entries(exports)) {
     const text = await run(["doc", "--json", OWN + path.slice(1)]);
-    const [, line] = /^\/\*\*\n \* (.+)\n/.exec(sourceOf(module))!;
+    const [, line] = /^\/\*\*\n \* (.+)\n/.exec(read(module))!;
     const has = (part: string) =>
       text.includes(JSON.stringify(part).slice(1, -1));
     assertEquals([path, has(line!), has("jsr:@std/")], [path, true, false]);

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { filesIn } from "../support/files_in.ts";
 
 /** A package to serve: its version, entry points and files. */
 export interface Package {
@@ -39,9 +40,11 @@ export function realPackages(checkout: string): Package[] {
   );
   return configs.map(({ name, version, exports }, i) => {
     const files: Record<string, string> = {};
-    for (const path of sources(`${checkout}/${names[i]}`)) {
+    const folder = `${checkout}/${names[i]}`;
+    for (const path of filesIn(folder)) {
+      if (!/(?<!_test)\.ts$/.test(path)) continue;
       // JSR writes the version into bare imports when a package is published.
-      files[path] = read(`${checkout}/${names[i]}${path}`).replace(
+      files[`/${path}`] = read(`${folder}/${path}`).replace(
         /(from\s+")(@std\/[a-z]+)/g,
         (whole, from, dependency) =>
           ranges.has(dependency) ? from + ranges.get(dependency) : whole,
@@ -59,24 +62,10 @@ export function realPackages(checkout: string): Package[] {
 /** A package in a folder, from which it can be published. */
 export function packageIn(folder: string): Package {
   const { name, version, exports } = JSON.parse(read(`${folder}/deno.json`));
-  const files: Record<string, string> = {};
-  const add = (below: string) => {
-    for (const { name, isDirectory } of Deno.readDirSync(folder + below)) {
-      const path = `${below}/${name}`;
-      if (isDirectory) add(path);
-      else files[path] = read(folder + path);
-    }
-  };
-  add("");
+  const files = Object.fromEntries(
+    [...filesIn(folder)].map((path) => [`/${path}`, read(`${folder}/${path}`)]),
+  );
   return { name, version, exports, files };
-}
-
-function* sources(folder: string, below = ""): Generator<string> {
-  for (const entry of Deno.readDirSync(folder + below)) {
-    const path = `${below}/${entry.name}`;
-    if (entry.isDirectory) yield* sources(folder, path);
-    else if (/(?<!_test)\.ts$/.test(entry.name)) yield path;
-  }
 }
 
 function read(path: string | URL): string {

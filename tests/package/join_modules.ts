@@ -1,8 +1,8 @@
 /**
  * Joins the modules of a package into a few files, because a runtime takes time for
  * each module that it loads, and for each import in it: see ARCHITECTURE.md, "Packages
- * consist of few files". What is written can still be read: it has the names of the
- * sources and is not minified, but it has no comments.
+ * consist of few files". What is written can still be read: it has the
+ * names of the sources and the comments in their classes, and it is not minified.
  *
  * @module
  */
@@ -58,7 +58,7 @@ async function join(
     ),
     // Other packages and what runtimes have. On Windows, a path looks like these.
     external: (id, _importer, isResolved) => !isResolved && !id.startsWith("."),
-    plugins: [JSON_MODULES, WITHOUT_COMMENTS],
+    plugins: [JSON_MODULES, FEWER_COMMENTS],
     onLog(level, { message }) {
       if (level === "warn") throw new Error(`Cannot join modules: ${message}`);
     },
@@ -107,9 +107,9 @@ const JSON_MODULES: Plugin = {
     id.endsWith(".json") ? `export default ${code}` : undefined,
 };
 
-/** Documentation is in the declarations: half of each module would be comments. */
-const WITHOUT_COMMENTS: Plugin = {
-  name: "without-comments",
+/** Documentation is in the declarations. esbuild leaves only the comments in classes. */
+const FEWER_COMMENTS: Plugin = {
+  name: "fewer-comments",
   async transform(code, id) {
     if (!id.endsWith(".js")) return undefined;
     return (await transform(code, { target: "esnext" })).code;

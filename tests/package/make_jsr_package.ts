@@ -10,10 +10,10 @@
  */
 import { parseArgs } from "node:util";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { declarationsIn } from "./declarations.ts";
+import { writeDeclarations } from "./declarations.ts";
 import { joinModules } from "./join_modules.ts";
 import { pack } from "./pack.ts";
-import { config, DOCUMENTS, sourceOf, write, writeJson } from "./sources.ts";
+import { config, writeDocuments, writeJson } from "./sources.ts";
 
 /**
  * Makes the package.
@@ -34,13 +34,12 @@ export async function makeJsrPackage(folder: string): Promise<void> {
       return `/* @ts-self-types="./${name}.d.ts" */`;
     },
   });
-  for (const path of declarationsIn(modules.path)) {
-    const text = await Deno.readTextFile(`${modules.path}/${path}`);
-    await write(`${folder}/${path}`, withNames(text, names));
-  }
-  for (const path of DOCUMENTS) {
-    await write(`${folder}/${path}`, sourceOf(path));
-  }
+  await writeDeclarations(
+    modules.path,
+    folder,
+    (text) => withNames(text, names),
+  );
+  await writeDocuments(folder);
   await writeJson(`${folder}/deno.json`, {
     name,
     version,

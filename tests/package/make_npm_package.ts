@@ -12,10 +12,10 @@
  */
 import { parseArgs } from "node:util";
 import { temporaryFolder } from "../support/temporary_folder.ts";
-import { declarationsIn } from "./declarations.ts";
+import { writeDeclarations } from "./declarations.ts";
 import { joinModules } from "./join_modules.ts";
 import { type Manifest, pack } from "./pack.ts";
-import { DOCUMENTS, sourceOf, write, writeJson } from "./sources.ts";
+import { writeDocuments, writeJson } from "./sources.ts";
 
 /** What only some subpaths need, and a program that uses these installs. */
 const OPTIONAL = ["@opentelemetry/api", "@peculiar/x509", "reflect-metadata"];
@@ -50,13 +50,8 @@ export async function makeNpmPackage(
   });
   // Bundlers do not divide a file: with larger ones, a page loads what it does not use.
   await joinModules(modules.path, entries, folder, { least: 3_000 });
-  for (const path of declarationsIn(modules.path)) {
-    const text = await Deno.readTextFile(`${modules.path}/${path}`);
-    await write(`${folder}/${path}`, withLibrary(text));
-  }
-  for (const name of DOCUMENTS) {
-    await write(`${folder}/${name}`, sourceOf(name));
-  }
+  await writeDeclarations(modules.path, folder, withLibrary);
+  await writeDocuments(folder);
   await writeJson(`${folder}/package.json`, manifestOf(manifest, repository));
 }
 

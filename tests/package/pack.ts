@@ -4,14 +4,10 @@
  *
  * @module
  */
+import { read } from "../support/docs.ts";
+import { temporaryFolder } from "../support/temporary_folder.ts";
 import { declarationsIn } from "./declarations.ts";
-import {
-  config,
-  publishedModules,
-  sourceOf,
-  write,
-  writeJson,
-} from "./sources.ts";
+import { config, publishedModules, write, writeJson } from "./sources.ts";
 
 /** Modules that the package loads by a computed name, and does not export. */
 const COMPUTED: Record<string, string> = {
@@ -53,39 +49,36 @@ export async function pack(
   folder: string,
   { imports, change = (source) => source }: PackOptions = {},
 ): Promise<Packed> {
-  const place = await Deno.makeTempDir({ prefix: "qtalk_pack_" });
-  try {
-    const { exports: own, imports: names, ...rest } = config();
-    const exports = { ...own, ...COMPUTED };
-    for (const path of publishedModules()) {
-      await write(`${place}/${path}`, change(sourceOf(path), path));
-    }
-    await writeJson(`${place}/deno.json`, {
-      ...rest,
-      exports,
-      imports: { ...names, ...imports },
-    });
-    const tarball = `${place}/package.tgz`;
-    const options = ["--quiet", "--no-source-maps", "--output", tarball];
-    await run(place, Deno.execPath(), ["pack", ...options]);
-    const strip = ["--strip-components", "1"];
-    await run(place, "tar", ["-xzf", tarball, "-C", folder, ...strip]);
-    for (const path of declarationsIn(folder)) {
-      await addModuleDoc(`${folder}/${path}`, path);
-    }
-    // The command line reads its version there.
-    const { name, version } = rest;
-    await writeJson(`${folder}/deno.json`, { name, version });
-    const path = `${folder}/package.json`;
-    const manifest: Manifest = JSON.parse(await Deno.readTextFile(path));
-    for (const name of Object.keys(COMPUTED)) delete manifest.exports[name];
-    const entries = Object.values(exports).map((path) =>
-      path.replace(/^\.\/(.*)\.ts$/, "$1.js")
-    );
-    return { manifest, entries };
-  } finally {
-    await Deno.remove(place, { recursive: true });
+  await using temporary = await temporaryFolder();
+  const place = temporary.path;
+  const { exports: own, imports: names, ...rest } = config();
+  const exports = { ...own, ...COMPUTED };
+  for (const path of publishedModules()) {
+    await write(`${place}/${path}`, change(read(path), path));
   }
+  await writeJson(`${place}/deno.json`, {
+    ...rest,
+    exports,
+    imports: { ...names, ...imports },
+  });
+  const tarball = `${place}/package.tgz`;
+  const options = ["--quiet", "--no-source-maps", "--output", tarball];
+  await run(place, Deno.execPath(), ["pack", ...options]);
+  const strip = ["--strip-components", "1"];
+  await run(place, "tar", ["-xzf", tarball, "-C", folder, ...strip]);
+  for (const path of declarationsIn(folder)) {
+    await addModuleDoc(`${folder}/${path}`, path);
+  }
+  // The command line reads its version there.
+  const { name, version } = rest;
+  await writeJson(`${folder}/deno.json`, { name, version });
+  const path = `${folder}/package.json`;
+  const manifest: Manifest = JSON.parse(await Deno.readTextFile(path));
+  for (const name of Object.keys(COMPUTED)) delete manifest.exports[name];
+  const entries = Object.values(exports).map((path) =>
+    path.replace(/^\.\/(.*)\.ts$/, "$1.js")
+  );
+  return { manifest, entries };
 }
 
 /**
@@ -93,7 +86,7 @@ export async function pack(
  * precedes, `deno pack` leaves it out.
  */
 async function addModuleDoc(file: string, path: string): Promise<void> {
-  const source = sourceOf(path.replace(/\.d\.ts$/, ".ts"));
+  const source = read(path.replace(/\.d\.ts$/, ".ts"));
   const [doc] = /^\/\*\*[^]*?\*\/\n/.exec(source) ?? [""];
   if (!doc.includes("@module")) return;
   const text = await Deno.readTextFile(file);

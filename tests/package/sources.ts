@@ -3,38 +3,22 @@
  *
  * @module
  */
-const ROOT = new URL("../../", import.meta.url);
+import { files, read } from "../support/docs.ts";
 
-/** The folders with the modules that are published, besides the modules beside them. */
-const FOLDERS = ["codec/", "mux/", "rpc/", "talk/"];
-
-/** The paths of the modules that are published: not those of tests. */
-export function* publishedModules(): Generator<string> {
-  for (const folder of FOLDERS) yield* modulesIn(folder);
-  for (const { name } of Deno.readDirSync(ROOT)) {
-    if (isModule(name)) yield name;
-  }
-}
-
-function* modulesIn(folder: string): Generator<string> {
-  for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
-    const path = folder + name;
-    if (isDirectory) yield* modulesIn(`${path}/`);
-    else if (isModule(name)) yield path;
-  }
-}
-
-/** Whether a file is a module that is published. */
-function isModule(name: string): boolean {
-  return /(?<!_test)\.ts$/.test(name);
-}
+/** The modules that are published: not those of tests. */
+const PUBLISHED = /^(?:(?:codec|mux|rpc|talk)\/.*|[^/]*)(?<!_test)\.ts$/;
 
 /** The documents that are published. */
-export const DOCUMENTS = ["CHANGELOG.md", "LICENSE", "README.md"];
+const DOCUMENTS = ["CHANGELOG.md", "LICENSE", "README.md"];
 
-/** The text of a file of this repository. */
-export function sourceOf(path: string): string {
-  return Deno.readTextFileSync(new URL(path, ROOT));
+/** The paths of the modules that are published. */
+export function publishedModules(): string[] {
+  return [...files()].filter((path) => PUBLISHED.test(path));
+}
+
+/** Writes the documents that are published into a folder. */
+export async function writeDocuments(folder: string): Promise<void> {
+  for (const name of DOCUMENTS) await write(`${folder}/${name}`, read(name));
 }
 
 /** What is used of `deno.json`. */
@@ -49,7 +33,7 @@ export interface Config {
 
 /** Reads `deno.json`. */
 export function config(): Config {
-  return JSON.parse(sourceOf("deno.json"));
+  return JSON.parse(read("deno.json"));
 }
 
 /** Writes a file and makes the folders that it is in. */

@@ -1,5 +1,6 @@
 import { dial } from "@qtalk/qtalk";
 import { assertEquals, assertStrictEquals } from "@std/assert";
+import { certificateFiles } from "../../../tests/support/certificate_files.ts";
 import {
   type Credentials,
   makeAuthority,
@@ -9,24 +10,8 @@ import { changingFiles } from "./changing_files.ts";
 
 const ca = await makeAuthority("authority");
 
-/** A folder with a certificate and its key, which is removed in the end. */
-async function makeFiles() {
-  const folder = await Deno.makeTempDir();
-  const files = { cert: `${folder}/cert.pem`, key: `${folder}/key.pem` };
-  return {
-    folder,
-    files,
-    async write({ cert, key }: Pick<Credentials, "cert" | "key">) {
-      await Deno.writeTextFile(files.cert, cert);
-      await Deno.writeTextFile(files.key, key);
-    },
-    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
-  };
-}
-
 Deno.test("changingFiles(): the options are the same until a file changes", async () => {
-  await using made = await makeFiles();
-  await made.write({ cert: "one", key: "" });
+  await using made = await certificateFiles({ cert: "one", key: "" });
   const { tls } = changingFiles({ tls: made.files });
   const first = tls!();
   assertStrictEquals(tls!(), first);
@@ -42,12 +27,11 @@ Deno.test("changingFiles(): the options are the same until a file changes", asyn
 });
 
 Deno.test("qtalk serve: a certificate whose files have changed is renewed, and connections go on", async () => {
-  await using made = await makeFiles();
   const [first, second] = await Promise.all([
     ca.issue("CN=first"),
     ca.issue("CN=second, O=Example"),
   ]);
-  await made.write(first);
+  await using made = await certificateFiles(first);
   const module = `${made.folder}/service.ts`;
   await Deno.writeTextFile(module, "export default { add: (n) => n + 1 };");
   const { cert, key } = made.files;
