@@ -3,11 +3,10 @@
  * for comparison: the same addresses behave the same.
  *
  *     sockets.mjs DIRECTORY
- *     sockets.mjs serve ADDRESS [DIRECTORY]
- *     sockets.mjs dial ADDRESS DIRECTORY
+ *     sockets.mjs serve ADDRESS
  *
- * Prints a line of JSON for each check. A server prints its address, and a client
- * what the server makes of "a". The certificates are in the directory.
+ * Prints a line of JSON for each check. A server prints its address. The certificates
+ * are in the directory.
  *
  * @module
  */
@@ -33,8 +32,7 @@ import {
 } from "@qtalk/qtalk";
 import { rendezvousService } from "@qtalk/qtalk/rendezvous";
 
-const [mode, address, place] = process.argv.slice(2);
-const directory = place ?? mode!;
+const [directory, address] = process.argv.slice(2);
 /** What runs this program again. */
 const self = "Deno" in globalThis ? ["run", "-A"] : [];
 const program = new URL(import.meta.url).pathname;
@@ -470,24 +468,13 @@ function pem(name: string): { cert: string; key: string } {
   return { cert: `${directory}/${name}.pem`, key: `${directory}/${name}.key` };
 }
 
-if (mode === "serve") {
+if (directory === "serve") {
   if (address === "stdio:") {
     await (await dial("stdio:", { handler })).closed;
   } else {
-    const listener = await listen(address!, {
-      handler,
-      ...place && {
-        tls: { ...pem("server"), ca: pem("ca").cert, clientCert: "required" },
-      },
-    });
+    const listener = await listen(address!, { handler });
     console.log(`listening ${listener.addr}`);
   }
-} else if (mode === "dial") {
-  const peer = await dial(address!, {
-    tls: { ...pem("client"), ca: pem("ca").cert },
-  });
-  console.log(await peer.call("upper", ["a"]));
-  await peer.close();
 } else {
   for (const [check, run] of Object.entries(checks)) {
     let error: string | undefined;
