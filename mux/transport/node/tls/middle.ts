@@ -53,8 +53,14 @@ export interface Middle {
  * It costs more than anything else in TLS: without it, Deno makes 1.2 to 1.3 times as
  * many calls with 64 in flight, and moves 1.4 to 1.5 times as many bytes. A stream with
  * fewer layers on the same socket gains nothing (tests/bench/LOG.md).
+ *
+ * @param isWelcome whether TLS may see bytes of the other end, before which so many
+ * came. Default: all of them
  */
-export function middleOf(socket: NodeSocket): Middle {
+export function middleOf(
+  socket: NodeSocket,
+  isWelcome: (bytes: Uint8Array, at: number) => boolean = () => true,
+): Middle {
   const { Duplex } = requiredModule<StreamModule>("node:stream");
   let tls: { _readableState?: { ended: boolean }; readableEnded?: boolean } =
     {};
@@ -114,8 +120,9 @@ export function middleOf(socket: NodeSocket): Middle {
     truncated = !(tls._readableState?.ended ?? tls.readableEnded);
   });
   socket.on("data", (bytes: Uint8Array) => {
+    const at = received;
     received += bytes.length;
-    if (destroyed) return;
+    if (destroyed || !isWelcome(bytes, at)) return;
     if (!stream.push(bytes)) socket.pause();
   });
   // TLS may decrypt what came last in a turn of its own.
