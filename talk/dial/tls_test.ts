@@ -16,6 +16,7 @@ import { certificateFiles } from "../../tests/support/certificate_files.ts";
 import { makeAuthority } from "../../tests/support/certificates.ts";
 import { test } from "../../tests/support/harness.ts";
 import { within } from "../../tests/support/within.ts";
+import { utf8 } from "../../tests/support/wire.ts";
 
 const ca = await makeAuthority("test authority");
 const stranger = await makeAuthority("another authority");
@@ -393,19 +394,39 @@ Deno.test("TLS: a server without TLS is no server for it, and says why its sessi
   assert(error instanceof MuxError, `${error}`);
   assertEquals(error.code, "protocol-error");
   assert(error.message.includes("TLS"), error.message);
-
-  using web = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  void (async () => {
-    for await (const conn of web) {
-      await conn.write(new TextEncoder().encode("220 mail.test\r\n"));
-      await conn.read(new Uint8Array(4_096));
-      conn.close();
-    }
-  })();
-  const { port } = web.addr;
-  const other = await dialError(`tls://127.0.0.1:${port}`, {});
-  assertEquals(other.code, "not-tls");
 });
+
+/** What servers answer that do not speak TLS. */
+const ANSWERS: Record<string, Uint8Array> = {
+  "HTTP": utf8("HTTP/1.1 400 Bad Request\r\n\r\n"),
+  "SMTP": utf8("220 mail.test\r\n"),
+  "a text that is shorter than a record of TLS": utf8("hi\n"),
+  "zeros": new Uint8Array(40),
+  "a frame of qmux": Uint8Array.of(101, 0, 0, 0, 0, 0, 1, 0, 0),
+  "a record of bytes": Uint8Array.of(23, 3, 3, 0, 3, 1, 2, 3),
+  "a record of no version": Uint8Array.of(22, 9, 9, 0, 2, 2, 0),
+  "a record between messages": Uint8Array.of(20, 3, 3, 0, 1, 1),
+};
+
+for (const [what, answer] of Object.entries(ANSWERS)) {
+  Deno.test(`TLS: a server that answers ${what} does not speak it`, async () => {
+    using server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const serving = (async () => {
+      for (let client = 0; client < 2; client++) {
+        const conn = await server.accept();
+        await conn.read(new Uint8Array(4_096));
+        await conn.write(answer);
+        // Until the client has gone.
+        while (await conn.read(new Uint8Array(4_096)).catch(() => null));
+        conn.close();
+      }
+    })();
+    const { port } = server.addr;
+    const error = await dialError(`tls://127.0.0.1:${port}`, {});
+    assertEquals(error.code, "not-tls");
+    await serving;
+  });
+}
 
 Deno.test("TLS: a server of another protocol is refused by ALPN, and one of none is accepted", async () => {
   const { createServer } = await import("node:tls");
@@ -583,9 +604,7 @@ Deno.test("TLS: how a listener reports a client whose first message is malformed
   for (const [what, [first, code]] of Object.entries(BEGINNINGS)) {
     await t.step(`${what}: ${code ?? "not at all"}`, async () => {
       using conn = await Deno.connect({ hostname: "127.0.0.1", port });
-      await conn.write(
-        typeof first === "string" ? new TextEncoder().encode(first) : first,
-      );
+      await conn.write(typeof first === "string" ? utf8(first) : first);
       // One that is cut ends, and the others wait for the end.
       if (code === undefined) await conn.closeWrite();
       else assertEquals(await there.reports.nextCode(), code);

@@ -211,7 +211,7 @@ async function testSockets(
   const place = await certificates();
   const output = await run(program, [...args, place]);
   const lines = output.trim().split("\n");
-  assertEquals(lines.length, 28);
+  assertEquals(lines.length, 29);
   for (const line of lines) {
     const { check, error } = JSON.parse(line) as Record<string, string>;
     await t.step(check!, () => assertEquals(error, undefined));

@@ -21,6 +21,7 @@ import {
 } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import process from "node:process";
+import { pathToFileURL } from "node:url";
 import {
   CommandExitError,
   dial,
@@ -247,6 +248,14 @@ const checks: Record<string, () => Promise<void>> = {
       assert.deepEqual([error.exitCode, error.signal], [137, "SIGKILL"]);
       return true;
     });
+  },
+  async "a command may be the URL of a file, and of nothing else"() {
+    const script = `${directory}/a script #1`;
+    writeFileSync(script, "#!/bin/sh\nexit 7\n", { mode: 0o755 });
+    const { closed } = dialCommand(pathToFileURL(script));
+    await assert.rejects(closed, { exitCode: 7 });
+    const elsewhere = new URL("https://example.com/bin/sh");
+    assert.throws(() => dialCommand(elsewhere), /file/i);
   },
   async "a child's stderr can be read, and its environment set"() {
     const peer = dialCommand("sh", {

@@ -1,25 +1,49 @@
 /**
- * What a client of TLS sends first: a record that has a ClientHello (RFC 8446, sections
- * 4.1.2 and 5.1). A listener looks at the beginning itself, before TLS does. Runtimes
- * have different errors for bytes that are no TLS, and some wait for more of them.
+ * What each end of TLS sends first: a record, which has a ClientHello, or the answer to
+ * it (RFC 8446, sections 4.1 and 5.1). This side looks at the beginning itself, before
+ * TLS does. Runtimes have different errors for bytes that are no TLS, and some wait for
+ * more of them.
  *
  * @module
  */
+import { notTls } from "./tls_errors.ts";
 
-/** Bytes that every ClientHello has, each with its place. */
-const FIXED = [
-  [0, 22], // A record of the handshake,
-  [1, 3], // by any version since SSL 3.0.
-  [5, 1], // The message is a ClientHello.
-] as const;
+/** Types of records. */
+const [ALERT, HANDSHAKE] = [21, 22];
+/** The first byte of every version since SSL 3.0. */
+const VERSION = 3;
+/** The type of the message that a ClientHello is. */
+const CLIENT_HELLO = 1;
 
 /**
- * Whether bytes can be part of a ClientHello.
+ * Whether bytes can be part of what the other end has to send first.
  *
  * @param bytes what has arrived together
  * @param at how many bytes came before
  */
-export function isHello(bytes: Uint8Array, at: number): boolean {
-  return at > 5 ||
-    FIXED.every(([place, value]) => (bytes[place - at] ?? value) === value);
+export type IsExpected = (bytes: Uint8Array, at: number) => boolean;
+
+/** For a server: whether it can be a ClientHello. */
+export const isHello: IsExpected = (bytes, at) =>
+  at > 5 ||
+  (bytes[0 - at] ?? HANDSHAKE) === HANDSHAKE &&
+    (bytes[1 - at] ?? VERSION) === VERSION &&
+    (bytes[5 - at] ?? CLIENT_HELLO) === CLIENT_HELLO;
+
+/** For a client: whether it can be an answer to its ClientHello. */
+export const isAnswer: IsExpected = (bytes, at) =>
+  at > 1 ||
+  [ALERT, HANDSHAKE].includes(bytes[0 - at] ?? HANDSHAKE) &&
+    (bytes[1 - at] ?? VERSION) === VERSION;
+
+/** Keeps other bytes from TLS, and ends the handshake as soon as they arrive. */
+export function expecting(
+  isExpected: IsExpected,
+  handshake: Pick<PromiseWithResolvers<unknown>, "reject">,
+): IsExpected {
+  return (bytes, at) => {
+    if (isExpected(bytes, at)) return true;
+    handshake.reject(notTls());
+    return false;
+  };
 }

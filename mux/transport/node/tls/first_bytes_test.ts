@@ -1,22 +1,32 @@
 import { assert, assertEquals } from "@std/assert";
-import { isHello } from "./client_hello.ts";
+import { isAnswer, type IsExpected, isHello } from "./first_bytes.ts";
 
 const HELLO = Uint8Array.of(22, 3, 1, 0, 6, 1, 0, 0, 2, 3, 3);
+const ANSWER = Uint8Array.of(22, 3, 3, 0, 6, 2, 0, 0, 2, 3, 3);
+const REFUSAL = Uint8Array.of(21, 3, 1, 0, 2, 2, 40);
 
-Deno.test("isHello(): a ClientHello is one, however it is cut", () => {
-  for (let at = 0; at <= HELLO.length; at++) {
-    assert(isHello(HELLO.subarray(0, at), 0), `its first ${at} bytes`);
-    assert(isHello(HELLO.subarray(at), at), `what follows ${at} bytes`);
-  }
-});
-
-Deno.test("isHello(): another byte in one of three places makes it none, at once", () => {
-  const telling = [...HELLO.keys()].filter((place) => {
-    const other = Uint8Array.from(HELLO);
-    other[place]! ^= 0x80;
-    const isTelling = !isHello(other, 0);
-    assertEquals(isHello(other.subarray(place), place), !isTelling);
-    return isTelling;
+for (
+  const [name, isExpected, bytes, telling] of [
+    ["isHello", isHello, HELLO, [0, 1, 5]],
+    ["isAnswer", isAnswer, ANSWER, [0, 1]],
+    ["isAnswer: an alert", isAnswer, REFUSAL, [0, 1]],
+  ] as [string, IsExpected, Uint8Array, number[]][]
+) {
+  Deno.test(`${name}: what is expected is accepted, however it is cut`, () => {
+    for (let at = 0; at <= bytes.length; at++) {
+      assert(isExpected(bytes.subarray(0, at), 0), `its first ${at} bytes`);
+      assert(isExpected(bytes.subarray(at), at), `what follows ${at} bytes`);
+    }
   });
-  assertEquals(telling, [0, 1, 5]);
-});
+
+  Deno.test(`${name}: another byte in one of a few places is noticed at once`, () => {
+    const noticed = [...bytes.keys()].filter((place) => {
+      const other = Uint8Array.from(bytes);
+      other[place]! ^= 0x80;
+      const isNoticed = !isExpected(other, 0);
+      assertEquals(isExpected(other.subarray(place), place), !isNoticed);
+      return isNoticed;
+    });
+    assertEquals(noticed, telling);
+  });
+}

@@ -9,15 +9,15 @@ import type {
   TlsRenewal,
 } from "../../types.ts";
 import { type NodeSocket, remoteAddrOf } from "../sockets.ts";
-import { isHello } from "./client_hello.ts";
 import {
   endedEarly,
   infoOf,
   type TlsSocket,
   transportOf,
 } from "./connection.ts";
+import { expecting, isHello } from "./first_bytes.ts";
 import { type Middle, middleOf } from "./middle.ts";
-import { alertOf, notTls, refusalText, serverErrorOf } from "./tls_errors.ts";
+import { alertOf, refusalText, serverErrorOf } from "./tls_errors.ts";
 import { RenewedTerms } from "./renewed_terms.ts";
 import type { ServerTerms } from "./server_terms.ts";
 
@@ -73,11 +73,7 @@ export class Guard {
       onTimeout(remoteAddr);
     });
     const ready = Promise.withResolvers<TlsSocket>();
-    const middle = middleOf(socket, (bytes, at) => {
-      if (isHello(bytes, at)) return true;
-      ready.reject(notTls());
-      return false;
-    });
+    const middle = middleOf(socket, expecting(isHello, ready));
     const terms = this.#terms.current();
     try {
       const client = await secured(socket, middle, terms, ready);

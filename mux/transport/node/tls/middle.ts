@@ -1,6 +1,7 @@
 import { nextPass } from "../../../flow/turns.ts";
 import { requiredModule } from "../builtin.ts";
 import type { NodeSocket } from "../sockets.ts";
+import type { IsExpected } from "./first_bytes.ts";
 
 /** What is used of a `stream.Duplex`. */
 interface Duplex {
@@ -54,12 +55,11 @@ export interface Middle {
  * many calls with 64 in flight, and moves 1.4 to 1.5 times as many bytes. A stream with
  * fewer layers on the same socket gains nothing (tests/bench/LOG.md).
  *
- * @param isWelcome whether TLS may see bytes of the other end, before which so many
- * came. Default: all of them
+ * @param isExpected whether TLS may see bytes of the other end
  */
 export function middleOf(
   socket: NodeSocket,
-  isWelcome: (bytes: Uint8Array, at: number) => boolean = () => true,
+  isExpected: IsExpected,
 ): Middle {
   const { Duplex } = requiredModule<StreamModule>("node:stream");
   let tls: { _readableState?: { ended: boolean }; readableEnded?: boolean } =
@@ -122,7 +122,7 @@ export function middleOf(
   socket.on("data", (bytes: Uint8Array) => {
     const at = received;
     received += bytes.length;
-    if (destroyed || !isWelcome(bytes, at)) return;
+    if (destroyed || !isExpected(bytes, at)) return;
     if (!stream.push(bytes)) socket.pause();
   });
   // TLS may decrypt what came last in a turn of its own.
