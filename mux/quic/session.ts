@@ -24,6 +24,7 @@ import { FramedStream } from "./streams/framed_stream.ts";
 import { PlainStream } from "./streams/plain_stream.ts";
 import { CLOSE_CODE, FRAMED_PROTOCOL, VIOLATION_CODE } from "./protocol.ts";
 import { SendRoom } from "./streams/send_room.ts";
+import { SharedBuffers } from "./streams/shared_buffers.ts";
 import { ReadBuffers } from "./streams/stream_reader.ts";
 import { StreamTable } from "./streams/stream_table.ts";
 import type {
@@ -78,6 +79,7 @@ export class QuicSession implements RawSession, StreamHost {
   onSilence: RawSession["onSilence"];
   readonly channels: ChannelTable;
   readonly buffers = new ReadBuffers();
+  readonly writeBuffers = new SharedBuffers();
   readonly sendRoom = new SendRoom();
   readonly maxQueuedReplySize: number;
   readonly maxPacketSize: number;

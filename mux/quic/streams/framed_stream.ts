@@ -8,7 +8,7 @@ import {
   isOfConnection,
   type StreamHost,
 } from "./channel_stream.ts";
-import { STREAM_WRITE, type WaitingStream } from "./send_room.ts";
+import type { WaitingStream } from "./send_room.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
 import type { StreamTap } from "../../transport/types.ts";
@@ -88,7 +88,7 @@ export class FramedStream
       write: (bytes) => this.#write(bytes),
       onError: (error) => this.#broken(error),
       maxQueuedReplySize: host.maxQueuedReplySize,
-      writeTarget: STREAM_WRITE,
+      buffers: host.writeBuffers,
     });
     void this.#read();
   }

@@ -14,6 +14,7 @@ import type { QuicConnLike, QuicStreamLike } from "../types.ts";
 import type { StreamHost } from "./channel_stream.ts";
 import { FramedStream } from "./framed_stream.ts";
 import { SendRoom, type WaitingStream } from "./send_room.ts";
+import { SharedBuffers } from "./shared_buffers.ts";
 import { ReadBuffers } from "./stream_reader.ts";
 
 /** Streams of a peer, and bytes of each direction. */
@@ -112,6 +113,7 @@ function streamIn(
     channels: { lose() {} },
     buffers: new ReadBuffers(),
     sendRoom,
+    writeBuffers: new SharedBuffers(),
     maxQueuedReplySize: 1024,
     countSent() {},
     release() {},
