@@ -115,7 +115,7 @@ Deno.test("jsr: the package consists of few files", () => {
 Deno.test("jsr: V8 compiles what a start calls with its file", () => {
   assertMatch(
     files["/core.js"]!,
-    /^const dialOnce = \(async function dialOnce/m,
+    /^var dialOnce = \(async function dialOnce/m,
   );
 });
 

@@ -33,8 +33,8 @@ export { one };
     "function one(a) {\n  function inner() {}\n  return inner(a);\n}",
   );
   const expected = code
-    .replace(/function one[^]*?\n}/, "const one = ($&);")
-    .replace("async function two() {}", "const two = ($&);")
-    .replace("function* three() {}", "const three = ($&);");
+    .replace(/function one[^]*?\n}/, "var one = ($&);")
+    .replace("async function two() {}", "var two = ($&);")
+    .replace("function* three() {}", "var three = ($&);");
   assertEquals(withEagerFunctions(code, called), expected);
 });
