@@ -356,6 +356,22 @@ Deno.test("architecture: start.ts and the faces name all that mod.ts starts with
   assertEquals([...late].filter(([, by]) => !faces.includes(by)), []);
 });
 
+// A replay takes a side that is silent for some turns for one that waits, and to load
+// a part can take longer.
+Deno.test("architecture: the golden tests load first what sessions and calls load later", async () => {
+  const edges = await importsFrom("tests/golden/stage.ts");
+  const first = staticallyReached(
+    "tests/golden/stage.ts",
+    edges.filter(({ types }) => !types),
+  );
+  const parts = EDGES.flatMap(({ from, to, dynamic }) =>
+    dynamic && /^(?:mux\/(?!transport)|rpc)\b/.test(from) ? [to] : []
+  );
+  const late = new Set(parts.filter((path) => !first.has(path)));
+  // It is for peers that do not speak the protocol.
+  assertEquals([...late], ["mux/foreign_peer.ts"]);
+});
+
 // Node may keep such a listener when the signal aborts (nodejs/node#63954).
 Deno.test("architecture: the library removes its listeners itself, by no signal", () => {
   const bySignal =

@@ -17,7 +17,9 @@ import {
   type ReconnectingPeer,
   type Responder,
   type RpcResponse,
+  TalkError,
 } from "@qtalk/qtalk";
+import { resumeStore } from "@qtalk/qtalk/mux";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { clientOf, contract } from "@qtalk/qtalk/contract";
@@ -78,6 +80,9 @@ const FRACTIONS = [
   "interval",
   "refreshInterval",
   "readyTimeout",
+  "headStart",
+  "handshakeTimeout",
+  "sessionIdleTimeout",
 ];
 
 const ADDRESS = "tcp://127.0.0.1:0";
@@ -139,6 +144,14 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
   "dial()": [(options) => dial(ADDRESS, options), [...PEER, "timeout"]],
   "dial({ session })": [(session) => dial(ADDRESS, { session }), SESSION],
   "dialSession()": [(options) => dialSession(ADDRESS, options), ["timeout"]],
+  "dial() of several addresses": [
+    (options) => dial([ADDRESS, ADDRESS], options),
+    ["headStart"],
+  ],
+  "dial({ resume })": [
+    (resume) => dial(ADDRESS, { resume }),
+    ["timeout", "maxUnacknowledged"],
+  ],
   "dial({ reconnect })": [
     (reconnect) => dial(ADDRESS, { reconnect }),
     ["minDelay", "maxDelay", "jitter", "maxAttempts", "maxWaitingCalls"],
@@ -154,7 +167,15 @@ const FUNCTIONS: Record<string, readonly [Use, readonly string[]]> = {
   ],
   "listen()": [
     (options) => listen(ADDRESS, options),
-    [...PEER, "maxSessions"],
+    [...PEER, "maxSessions", "handshakeTimeout", "sessionIdleTimeout"],
+  ],
+  "listen({ resume })": [
+    (resume) => listen(ADDRESS, { resume }),
+    ["timeout", "maxUnacknowledged", "maxDetached"],
+  ],
+  "resumeStore()": [
+    resumeStore,
+    ["timeout", "maxUnacknowledged", "maxDetached"],
   ],
   "listen({ session })": [(session) => listen(ADDRESS, { session }), SESSION],
   "listenSession()": [
@@ -275,6 +296,67 @@ for (const [name, [use, options]] of Object.entries(FUNCTIONS)) {
     }
   });
 }
+
+Deno.test("options: what is no memory pool is refused wherever one is given", async () => {
+  const uses: Use[] = [
+    (options) => qmux(memoryTransports()[0], options),
+    (session) => dial(ADDRESS, { session }),
+    (options) => listen(ADDRESS, options),
+    (session) => listen(ADDRESS, { session }),
+    serveWebSocket,
+  ];
+  for (const use of uses) {
+    for (const value of [null, 5, "5", {}]) {
+      let error: unknown;
+      try {
+        await use({ memoryPool: value as never });
+      } catch (refusal) {
+        error = refusal;
+      }
+      assertInstanceOf(error, TypeError, `${value}`);
+      assertEquals(
+        error.message,
+        `Cannot use option "memoryPool": ${
+          kindOf(value)
+        } is not from memoryPool()`,
+      );
+    }
+  }
+});
+
+Deno.test("options: resume.addresses that are none are refused before anything is dialed", async () => {
+  for (const addresses of [null, 5, [], ["tcp://127.0.0.1:1", 5]]) {
+    const dialing = dial(ADDRESS, {
+      resume: { addresses: addresses as never },
+    });
+    const error = await dialing.catch((error) => error);
+    assertInstanceOf(error, TalkError);
+    assertEquals([error.code, error.permanent], ["dial-failed", true]);
+    assert(error.message.includes('option "resume.addresses"'), error.message);
+  }
+});
+
+Deno.test("options: tls.minVersion that is none is refused, and does not mean another one", async () => {
+  const tls = (minVersion: unknown) => ({
+    minVersion: minVersion as never,
+    cert: new URL("support/tls/cert.pem", import.meta.url),
+    key: new URL("support/tls/key.pem", import.meta.url),
+  });
+  for (const version of [null, NaN, false, 5, "", "TLSv1.1"]) {
+    for (
+      const attempt of [
+        dial("tls://127.0.0.1:1", { tls: tls(version) }),
+        listen("tls://127.0.0.1:0", { tls: tls(version) }),
+      ]
+    ) {
+      const error = await attempt.catch((error: unknown) => error);
+      assertInstanceOf(error, TalkError);
+      assert(error.permanent);
+      const text = `option "tls.minVersion": "${version}" is not "TLSv1.2" or`;
+      assert(error.message.includes(text), error.message);
+    }
+  }
+});
 
 /** The functions that take a signal. */
 const WITH_SIGNAL: Record<string, Use> = {

@@ -12,7 +12,7 @@ import {
 } from "../flow/turns.ts";
 import { keepAliveOf } from "../flow/silence_watch.ts";
 import { resolveOptions, type SessionOptions } from "../options.ts";
-import type { RawChannel, RawSession } from "../raw.ts";
+import type { OpenCallbacks, RawSession } from "../raw.ts";
 import { ChannelTable } from "../table/channel_table.ts";
 import { settlesWithin, timeLimit } from "../../time_limit.ts";
 import type { SessionTap } from "../transport/types.ts";
@@ -24,6 +24,7 @@ import { FramedStream } from "./streams/framed_stream.ts";
 import { PlainStream } from "./streams/plain_stream.ts";
 import { CLOSE_CODE, FRAMED_PROTOCOL, VIOLATION_CODE } from "./protocol.ts";
 import { SendRoom } from "./streams/send_room.ts";
+import { SharedBuffers } from "./streams/shared_buffers.ts";
 import { ReadBuffers } from "./streams/stream_reader.ts";
 import { StreamTable } from "./streams/stream_table.ts";
 import type {
@@ -78,6 +79,7 @@ export class QuicSession implements RawSession, StreamHost {
   onSilence: RawSession["onSilence"];
   readonly channels: ChannelTable;
   readonly buffers = new ReadBuffers();
+  readonly writeBuffers = new SharedBuffers();
   readonly sendRoom = new SendRoom();
   readonly maxQueuedReplySize: number;
   readonly maxPacketSize: number;
@@ -156,12 +158,8 @@ export class QuicSession implements RawSession, StreamHost {
     return this.channels.openUntil(options);
   }
 
-  openRaw(
-    resolve: (channel: RawChannel) => void,
-    reject: (reason: unknown) => void,
-    isPing = false,
-  ): void {
-    this.channels.open(resolve, reject, isPing ? 1 : 0);
+  openRaw(callbacks: OpenCallbacks, isPing = false): void {
+    this.channels.open(callbacks, isPing ? 1 : 0);
   }
 
   accept(handler: (channel: Channel) => void): void {

@@ -69,11 +69,10 @@ export function resolveResumeLimits(
   options: ResumeLimits,
 ): ResolvedResumeLimits {
   checkObject("options of resume", options);
-  const { timeout, maxUnacknowledged } = {
-    timeout: options.timeout ?? DEFAULT_RESUME_OPTIONS.timeout,
-    maxUnacknowledged: options.maxUnacknowledged ??
-      DEFAULT_RESUME_OPTIONS.maxUnacknowledged,
-  };
+  const {
+    timeout = DEFAULT_RESUME_OPTIONS.timeout,
+    maxUnacknowledged = DEFAULT_RESUME_OPTIONS.maxUnacknowledged,
+  } = options;
   checkTime("timeout", timeout);
   checkOption("maxUnacknowledged", maxUnacknowledged, {
     min: 64 * 1024,

@@ -136,6 +136,11 @@ interface OsModule {
   readonly constants: { readonly signals: Readonly<Record<string, number>> };
 }
 
+/** What is used of `node:url`, which knows the paths of Windows. */
+interface UrlModule {
+  fileURLToPath(url: URL): string;
+}
+
 /** What is used of Node's `process`, which Bun has as well. */
 interface ProcessLike {
   readonly env: Readonly<Record<string, string>>;
@@ -168,7 +173,7 @@ export function spawnOnNode(
   if (module === undefined) return undefined;
   const { process } = globalThis as unknown as { process: ProcessLike };
   const path = command instanceof URL
-    ? decodeURIComponent(command.pathname)
+    ? requiredModule<UrlModule>("node:url").fileURLToPath(command)
     : command;
   const child = module.spawn(path, [...args], {
     ...(cwd !== undefined && { cwd }),

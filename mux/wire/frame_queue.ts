@@ -127,6 +127,23 @@ const NO_BUFFER = new Uint8Array(0);
 /** `await resolved` takes one pass, as `await null` does, but allocates less. */
 const resolved = Promise.resolve();
 
+/** What a transport has to say about the buffers of a queue. */
+export interface WriteBuffers {
+  /** Bytes of a buffer that are left free before the frames. Default: 0. */
+  readonly headroom?: number | undefined;
+  /**
+   * Bytes of a write from which on it takes no further DATA from waiting channels; at
+   * most, and by default, {@linkcode WRITE_TARGET}.
+   */
+  readonly writeTarget?: number | undefined;
+  /** As {@linkcode growBuffer}, which is the default. */
+  readonly grow?: typeof growBuffer;
+  /** A buffer in place of that of a write; undefined if the queue keeps that one. */
+  exchange(
+    written: Uint8Array<ArrayBuffer>,
+  ): Uint8Array<ArrayBuffer> | undefined;
+}
+
 /** How the queue writes. */
 export interface FrameQueueOptions {
   /**
@@ -139,17 +156,8 @@ export interface FrameQueueOptions {
   onError: (error: unknown) => void;
   /** Bytes of replies that may be queued. */
   maxQueuedReplySize: number;
-  /** Bytes of a buffer that are left free before the frames. Default: 0. */
-  headroom?: number | undefined;
-  /**
-   * Returns another buffer if that of the last write was kept. Default: none ever is.
-   */
-  exchange?: (() => Uint8Array<ArrayBuffer> | undefined) | undefined;
-  /**
-   * Bytes of a write from which on it takes no further DATA from waiting channels; at
-   * most, and by default, {@linkcode WRITE_TARGET}.
-   */
-  writeTarget?: number | undefined;
+  /** Where buffers come from. Default: the queue makes and keeps them. */
+  buffers?: WriteBuffers | undefined;
   /** Bytes of small frames that do not wait for the end of the turn. Default: 2 KiB. */
   earlyWrite?: number | undefined;
   /** Times whether it pays that they do not. Default: they never wait. */
@@ -179,7 +187,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
   readonly #write: FrameQueueOptions["write"];
   readonly #onError: FrameQueueOptions["onError"];
   readonly #maxQueuedReplySize: number;
-  readonly #exchange: FrameQueueOptions["exchange"];
+  readonly #buffers: FrameQueueOptions["buffers"];
   readonly #writeTarget: number;
   readonly #clock: Clock | undefined;
   /** Bytes from which on small frames may be an early write. */
@@ -241,12 +249,12 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     this.#write = options.write;
     this.#onError = options.onError;
     this.#maxQueuedReplySize = options.maxQueuedReplySize;
-    this.#exchange = options.exchange;
-    this.#writeTarget = options.writeTarget ?? WRITE_TARGET;
+    this.#buffers = options.buffers;
+    this.#writeTarget = options.buffers?.writeTarget ?? WRITE_TARGET;
     this.#clock = options.clock;
     this.#earlyWrite = this.#leastEarly = options.earlyWrite ?? EARLY_WRITE;
     this.#deferred = options.deferred;
-    this.#start = this.#length = options.headroom ?? 0;
+    this.#start = this.#length = options.buffers?.headroom ?? 0;
   }
 
   /** Whether DATA may be queued now. */
@@ -452,7 +460,11 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     const at = this.#length;
     const needed = this.#length = at + size;
     if (needed > this.#buffer.length) {
-      this.#buffer = growBuffer(this.#buffer, at, needed);
+      this.#buffer = (this.#buffers?.grow ?? growBuffer)(
+        this.#buffer,
+        at,
+        needed,
+      );
     }
     return at;
   }
@@ -561,7 +573,7 @@ export class FrameQueue implements FrameSender, DeferringWriter {
     if (this.#state === "stopped") return;
     this.#currentWritten?.resolve();
     this.#currentWritten = undefined;
-    this.#spare = this.#exchange?.() ??
+    this.#spare = this.#buffers?.exchange(this.#spare) ??
       this.#retention.retain(this.#spare, this.#spareLength);
     if (this.#length > this.#start || this.#hasSources) {
       this.#gathering = this.#gather();

@@ -54,7 +54,7 @@ class Harness {
       },
       onError: (error) => this.errors.push(error),
       maxQueuedReplySize,
-      writeTarget,
+      buffers: { writeTarget, exchange: () => undefined },
       earlyWrite,
       clock,
       deferred: new DeferredWrites((_ms, expire) => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkFunctions } from "../../check_option.ts";
+import { checkFunctions, wrongKind } from "../../check_option.ts";
 import "../mod.ts"; // Keeps bundles in few chunks.
 import { isSessionTransport, type loadResume } from "../../mux/internal.ts";
 import {
@@ -43,6 +43,7 @@ export function resuming(
   try {
     limits = resolveResumeLimits(resume);
     checkFunctions(resume, "onState");
+    checkAddresses(resume.addresses);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     // After a TypeError, which a function that gives the address may have thrown, a
@@ -81,6 +82,20 @@ export function resuming(
         onState: resume.onState,
       }, environment));
   };
+}
+
+/**
+ * Checks the option `resume.addresses`, if it is given: the first attempt to use it is
+ * made when a connection is lost.
+ *
+ * @throws {TypeError} if it is of the wrong type
+ */
+function checkAddresses(addresses: unknown): void {
+  if (addresses === undefined || typeof addresses === "function") return;
+  const all = [addresses].flat();
+  if (all.length > 0 && all.every((one) => typeof one === "string")) return;
+  const expected = "an address, several, or a function";
+  throw wrongKind('option "resume.addresses"', addresses, expected);
 }
 
 /** Addresses that are tried one after the other. */

@@ -6,7 +6,14 @@ import { service } from "../../tests/resume/service.ts";
 import { makeAuthority } from "../../tests/support/certificates.ts";
 import { test } from "../../tests/support/harness.ts";
 import { within } from "../../tests/support/within.ts";
-import { dial, listen, type ResumeState, type TlsInfo } from "../mod.ts";
+import {
+  dial,
+  listen,
+  type ResumeState,
+  TalkError,
+  TlsError,
+  type TlsInfo,
+} from "../mod.ts";
 
 const ca = await makeAuthority("test authority");
 const names = ["localhost", "127.0.0.1"];
@@ -98,6 +105,45 @@ test("dial(): with resume, each connection of tls: needs a certificate if client
     ["CN=Ann", "CN=Ann"],
   );
 });
+
+for (
+  const [client, server, code] of [
+    ["tcp", "tls", "unexpected-tls"],
+    ["tcp", "wss", "unexpected-tls"],
+    ["ws", "wss", "unexpected-tls"],
+    ["tls", "tcp", "not-tls"],
+    ["wss", "ws", "not-tls"],
+  ] as const
+) {
+  test(`dial(): with resume, a client of ${client}: gives up at a listener of ${server}:, and knows why`, async (t) => {
+    const { handler } = service();
+    const listener = t.watch(
+      await listen(`${server}://127.0.0.1:0`, {
+        handler,
+        resume: {},
+        onError() {},
+        ...server !== "tcp" && server !== "ws" && { tls: { cert, key } },
+      }),
+    );
+    const states: string[] = [];
+    const error = await assertRejects(
+      () =>
+        dial(listener.addr.replace(`${server}:`, `${client}:`), {
+          ...client !== "tcp" && client !== "ws" && { tls: { ca: ca.cert } },
+          resume: {},
+          reconnect: {
+            minDelay: 1,
+            maxAttempts: 3,
+            onState: ({ name }) => states.push(name),
+          },
+        }),
+      TalkError,
+    );
+    assert(error.cause instanceof TlsError, `${error.cause}`);
+    assertEquals(error.cause.code, code);
+    assertEquals(states, ["connecting", "closed"]);
+  });
+}
 
 for (const scheme of ["tls", "wss"]) {
   test(`keepAlive: over ${scheme}:, a peer that has vanished is noticed, although this side can still write`, async (t) => {

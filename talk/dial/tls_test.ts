@@ -16,6 +16,7 @@ import { certificateFiles } from "../../tests/support/certificate_files.ts";
 import { makeAuthority } from "../../tests/support/certificates.ts";
 import { test } from "../../tests/support/harness.ts";
 import { within } from "../../tests/support/within.ts";
+import { utf8 } from "../../tests/support/wire.ts";
 
 const ca = await makeAuthority("test authority");
 const stranger = await makeAuthority("another authority");
@@ -393,19 +394,39 @@ Deno.test("TLS: a server without TLS is no server for it, and says why its sessi
   assert(error instanceof MuxError, `${error}`);
   assertEquals(error.code, "protocol-error");
   assert(error.message.includes("TLS"), error.message);
-
-  using web = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  void (async () => {
-    for await (const conn of web) {
-      await conn.write(new TextEncoder().encode("220 mail.test\r\n"));
-      await conn.read(new Uint8Array(4_096));
-      conn.close();
-    }
-  })();
-  const { port } = web.addr;
-  const other = await dialError(`tls://127.0.0.1:${port}`, {});
-  assertEquals(other.code, "not-tls");
 });
+
+/** What servers answer that do not speak TLS. */
+const ANSWERS: Record<string, Uint8Array> = {
+  "HTTP": utf8("HTTP/1.1 400 Bad Request\r\n\r\n"),
+  "SMTP": utf8("220 mail.test\r\n"),
+  "a text that is shorter than a record of TLS": utf8("hi\n"),
+  "zeros": new Uint8Array(40),
+  "a frame of qmux": Uint8Array.of(101, 0, 0, 0, 0, 0, 1, 0, 0),
+  "a record of bytes": Uint8Array.of(23, 3, 3, 0, 3, 1, 2, 3),
+  "a record of no version": Uint8Array.of(22, 9, 9, 0, 2, 2, 0),
+  "a record between messages": Uint8Array.of(20, 3, 3, 0, 1, 1),
+};
+
+for (const [what, answer] of Object.entries(ANSWERS)) {
+  Deno.test(`TLS: a server that answers ${what} does not speak it`, async () => {
+    using server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const serving = (async () => {
+      for (let client = 0; client < 2; client++) {
+        const conn = await server.accept();
+        await conn.read(new Uint8Array(4_096));
+        await conn.write(answer);
+        // Until the client has gone.
+        while (await conn.read(new Uint8Array(4_096)).catch(() => null));
+        conn.close();
+      }
+    })();
+    const { port } = server.addr;
+    const error = await dialError(`tls://127.0.0.1:${port}`, {});
+    assertEquals(error.code, "not-tls");
+    await serving;
+  });
+}
 
 Deno.test("TLS: a server of another protocol is refused by ALPN, and one of none is accepted", async () => {
   const { createServer } = await import("node:tls");
@@ -529,30 +550,75 @@ for (const scheme of ["tcp", "ws"]) {
   }
 }
 
-Deno.test("TLS: a listener reports a malformed first message as a handshake that failed", async () => {
-  await using there = await serve();
-  const port = Number(there.addr.split(":").at(-1));
-  // A record of TLS, and in it a ClientHello that ends after its version.
-  for (const hello of [[1, 0, 0, 2, 3, 3], [1, 0, 0, 1, 3]]) {
-    using conn = await Deno.connect({ hostname: "127.0.0.1", port });
-    await conn.write(Uint8Array.of(22, 3, 1, 0, hello.length, ...hello));
-    assertEquals(await there.reports.nextCode(), "handshake-failed");
-    const alert = new Uint8Array(16);
-    assertEquals(await conn.read(alert), 7);
-    assertEquals([alert[0], alert[5]], [21, 2]);
-  }
-});
+/** A ClientHello of TLS 1.2 in its record, with other bytes at some places. */
+function hello(changed: Record<number, number> = {}): Uint8Array {
+  const body = [3, 3, ...new Uint8Array(32), 0, 0, 2, 0x13, 1, 1, 0];
+  const message = [1, 0, 0, body.length, ...body];
+  return Object.assign(
+    Uint8Array.of(22, 3, 1, 0, message.length, ...message),
+    changed,
+  );
+}
 
-Deno.test("TLS: a listener answers text with an alert, and ends the connection", async () => {
+/** What clients begin with that do not speak TLS, and how they are reported. */
+const BEGINNINGS: Record<string, [string | Uint8Array, code?: string]> = {
+  "an HTTP request": ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "not-tls"],
+  "a request to an HTTP proxy": ["CONNECT a:1 HTTP/1.1\r\n\r\n", "not-tls"],
+  "the preface of HTTP/2": ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "not-tls"],
+  "SSH": ["SSH-2.0-OpenSSH_9.6\r\n", "not-tls"],
+  "a text": ["hello, is anyone there?\r\n", "not-tls"],
+  "a text that is shorter than a record of TLS": ["hi\n", "not-tls"],
+  "random bytes": [Uint8Array.of(0x9c, 0x1f, 0x44, 0xd0, 0x88, 7), "not-tls"],
+  "zeros": [new Uint8Array(40), "not-tls"],
+  "a hello of SSL 2.0": [Uint8Array.of(0x80, 46, 1, 3, 1, 0, 21), "not-tls"],
+  "a frame of qmux": [Uint8Array.of(100, 0, 0, 0, 0, 0, 1, 0, 0), "not-tls"],
+  "an alert": [Uint8Array.of(21, 3, 1, 0, 2, 2, 40), "not-tls"],
+  "the end of TLS": [Uint8Array.of(21, 3, 1, 0, 2, 1, 0), "not-tls"],
+  "a record of bytes": [Uint8Array.of(23, 3, 3, 0, 2, 1, 2), "not-tls"],
+  "a record of no version": [hello({ 1: 9 }), "not-tls"],
+  "the hello of a server": [hello({ 5: 2 }), "not-tls"],
+  "nothing": [""],
+  "a hello that is cut in its record's head": [hello().subarray(0, 3)],
+  "a hello that is cut": [hello().subarray(0, 20)],
+  "a hello whose message is longer than its record": [hello({ 8: 99 })],
+  "a hello that ends after its version": [
+    Uint8Array.of(22, 3, 1, 0, 6, 1, 0, 0, 2, 3, 3),
+    "handshake-failed",
+  ],
+  "a hello of nothing": [
+    Uint8Array.of(22, 3, 1, 0, 4, 1, 0, 0, 0),
+    "handshake-failed",
+  ],
+  "a hello longer than may be": [hello({ 6: 0xff }), "handshake-failed"],
+  "a record longer than may be": [hello({ 3: 0xff }), "handshake-failed"],
+  "a hello with a session longer than it": [
+    hello({ 43: 99 }),
+    "handshake-failed",
+  ],
+  "a hello with an odd list of ciphers": [hello({ 45: 3 }), "handshake-failed"],
+};
+
+Deno.test("TLS: how a listener reports a client whose first message is malformed", async (t) => {
   await using there = await serve();
   const port = Number(there.addr.split(":").at(-1));
-  using conn = await Deno.connect({ hostname: "127.0.0.1", port });
-  await conn.write(new TextEncoder().encode("hello, is anyone there?\r\n"));
-  const alert = new Uint8Array(16);
-  assertEquals(await conn.read(alert), 7);
-  assertEquals(alert[0], 21);
-  assertEquals(await there.reports.nextCode(), "not-tls");
-  assertEquals(await conn.read(alert), null);
+  for (const [what, [first, code]] of Object.entries(BEGINNINGS)) {
+    await t.step(`${what}: ${code ?? "not at all"}`, async () => {
+      using conn = await Deno.connect({ hostname: "127.0.0.1", port });
+      await conn.write(typeof first === "string" ? utf8(first) : first);
+      // One that is cut ends, and the others wait for the end.
+      if (code === undefined) await conn.closeWrite();
+      else assertEquals(await there.reports.nextCode(), code);
+      // What else it sends gets no further answer.
+      if (code === "not-tls") await conn.write(utf8("and more"));
+      const answer = new Uint8Array(16);
+      const size = await conn.read(answer);
+      if (code === undefined) return assertEquals(size, null);
+      assertEquals([size, answer[0], answer[5]], [7, 21, 2]);
+      if (code === "not-tls") assertEquals(answer[6], 10);
+      assertEquals(await conn.read(answer), null);
+    });
+  }
+  assert(there.reports.isEmpty);
 });
 
 Deno.test("TLS: an older version than the least one is refused", async () => {
@@ -823,39 +889,38 @@ Deno.test("TLS: while a listener gets the same options, their files are not read
 Deno.test("TLS: options of a listener that are not valid leave the earlier ones in use, and are reported once in a row", async () => {
   const renewed = await ca.issue("CN=renewed", { names });
   const broken = { cert: renewed.cert, key: server.key };
-  let tls: () => TlsListenOptions = () => server;
-  await using there = await serve(() => tls());
+  let tls: TlsListenOptions = server;
+  await using there = await serve(() => tls);
   const connect = async ({ fingerprint }: { fingerprint: string }) => {
     const peer = await dial(there.addr, { tls: { pin: fingerprint } });
     assertEquals(await peer.call("echo", [1]), 1);
     await peer.close();
   };
-  const report = async (text: string) => {
-    const error = await there.reports.next();
-    assert(error instanceof TalkError, `${error}`);
-    assertEquals([error.code, error.permanent], ["listen-failed", false]);
-    assert(error.message.includes(text), error.message);
-    assert(there.reports.isEmpty);
-  };
-  tls = () => broken;
+  tls = broken;
   await connect(server);
   await connect(server);
-  await report(
-    'TLS stays as it was: option "tls.key" does',
-  );
-  // Another failure is one more in the same row.
-  tls = () => {
-    throw new Error("no certificate today");
-  };
-  await connect(server);
+  const error = await there.reports.next();
+  assert(error instanceof TalkError, `${error}`);
+  assertEquals([error.code, error.permanent], ["listen-failed", false]);
+  const text = 'TLS stays as it was: option "tls.key" does';
+  assert(error.message.includes(text), error.message);
   assert(there.reports.isEmpty);
-  tls = () => renewed;
-  await connect(renewed);
-  tls = () => {
-    throw new Error("no certificate today");
-  };
-  await connect(renewed);
-  await report("stays as it was: no certificate today");
+});
+
+Deno.test("TLS: what a function of listen() throws later leaves the earlier options in use", async () => {
+  let asked = 0;
+  await using there = await serve(() => {
+    if (asked++ > 0) throw new Error("no certificate today");
+    return server;
+  });
+  await using peer = await dial(there.addr, {
+    tls: { pin: server.fingerprint },
+  });
+  assertEquals(await peer.call("echo", [1]), 1);
+  const error = await there.reports.next();
+  assert(error instanceof TalkError, `${error}`);
+  assertEquals([error.code, error.permanent], ["listen-failed", false]);
+  assert(error.message.includes("it was: no certificate today"), `${error}`);
 });
 
 Deno.test("TLS: the clients that a listener trusts may change, and sessions that exist go on", async () => {

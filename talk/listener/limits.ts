@@ -87,7 +87,7 @@ export function resolveSharedLimits(
   checkObject("options of listener", options);
   const { session = {} } = options;
   checkObject('option "session"', session);
-  const given = options.memoryPool ?? session.memoryPool;
+  const { memoryPool: given = session.memoryPool } = options;
   const {
     maxSessions = given?.maxSessions ?? DEFAULT_MEMORY_POOL_OPTIONS.maxSessions,
     whenFull = "refuse",

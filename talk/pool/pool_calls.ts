@@ -278,8 +278,10 @@ export abstract class PoolCalls<C extends Carried> implements Caller<C> {
       }
       try {
         const member = this.#take(want);
-        if (member !== undefined) resolve(member);
-        else if (this.#isRefused(want)) resolve(null);
+        if (member !== undefined) {
+          // `balance` may have aborted the call.
+          if (!resolve(member)) this.#giveBack(member);
+        } else if (this.#isRefused(want)) resolve(null);
       } catch {
         resolve(null); // `balance` throws again for this call.
       }

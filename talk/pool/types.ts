@@ -259,7 +259,8 @@ export interface WorkerPool<C extends Carried = Carried>
    * the pool is closed. A member whose session ends is no longer one.
    *
    * @param peer a peer of a listener, of `onPeer` or of `dial()`
-   * @returns a disposable with which it gets no further calls; those in flight go on
+   * @returns a disposable with which it gets no further calls; those in flight go on.
+   * It has no effect on a peer that was removed and added again
    * @throws {TypeError} if `peer` is not a `Peer`
    */
   add(peer: Peer<C>): Disposable;

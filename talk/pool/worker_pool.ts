@@ -75,18 +75,20 @@ class Workers<C extends Carried> extends PoolCalls<C> implements WorkerPool<C> {
         `Cannot add to pool: the member must be a Peer, and is ${kindOf(peer)}`,
       );
     }
-    const remove = () => this.#remove(peer);
-    if (!this.#members.has(peer) && !this.hasEnded) {
-      this.#members.set(peer, new AddedMember(peer, this.#now));
+    const before = this.#members.get(peer);
+    const member = before ?? new AddedMember(peer, this.#now);
+    const remove = () => this.#remove(peer, member);
+    if (before === undefined && !this.hasEnded) {
+      this.#members.set(peer, member);
       peer.closed.then(remove, remove);
       this.memberConnected();
     }
     return { [Symbol.dispose]: remove };
   }
 
-  #remove(peer: Peer<C>): void {
-    const member = this.#members.get(peer);
-    if (member === undefined) return;
+  /** Removes a member, unless the peer is another one by now. */
+  #remove(peer: Peer<C>, member: AddedMember<C>): void {
+    if (this.#members.get(peer) !== member) return;
     this.#members.delete(peer);
     member.state = { name: "closed" };
     this.memberLeft();
@@ -94,7 +96,7 @@ class Workers<C extends Carried> extends PoolCalls<C> implements WorkerPool<C> {
 
   close(): void {
     this.finish(sessionClosed(), { isClosed: true });
-    for (const peer of [...this.#members.keys()]) this.#remove(peer);
+    for (const entry of [...this.#members]) this.#remove(...entry);
   }
 
   [Symbol.dispose](): void {

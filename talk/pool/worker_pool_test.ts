@@ -302,6 +302,25 @@ test("workerPool(): a member that was removed gets no further calls, and finishe
   assertEquals(await Promise.all([job, next]), ["1 done", "2 done"]);
 });
 
+test("workerPool(): a peer that was removed may be added again, which the old disposable does not undo", async (t) => {
+  using pool = workerPool();
+  const worker = new Worker(t);
+  const first = pool.add(worker.peer);
+  const same = pool.add(worker.peer);
+  first[Symbol.dispose]();
+  assertEquals(pool.members.length, 0);
+  const again = pool.add(worker.peer);
+  first[Symbol.dispose]();
+  same[Symbol.dispose]();
+  assertEquals(pool.members.length, 1);
+  const job = pool.call("do", 1);
+  await worker.has(1);
+  worker.finish(1);
+  assertEquals(await job, "1 done");
+  again[Symbol.dispose]();
+  assertEquals(pool.members.length, 0);
+});
+
 test("workerPool(): adding a peer again has no effect", (t) => {
   using pool = workerPool();
   const { peer } = new Worker(t);
@@ -355,6 +374,47 @@ test("workerPool(): balance that throws fails its own call only", async (t) => {
   assertEquals(await good, "good done");
   await until(() => bad.state === "rejected", "the other one rejects");
   assert(`${bad.reason}`.includes("no choice"));
+});
+
+test("workerPool(): balance that aborts the call it chooses for leaves no place taken", async (t) => {
+  const controller = new AbortController();
+  const reason = new Error("not at all");
+  using pool = workerPool({
+    maxCallsPerMember: 1,
+    balance: (members, { args }) => {
+      if (args === "aborted") controller.abort(reason);
+      return members[0]!;
+    },
+  });
+  const options = { signal: controller.signal };
+  // It waits, and is aborted when the worker could take it.
+  const waiting = watch(pool.call("do", "aborted", options));
+  const worker = new Worker(t);
+  add(pool, worker);
+  await until(() => waiting.state === "rejected", "the call rejects");
+  assertStrictEquals(waiting.reason, reason);
+  assertEquals(pool.members[0]!.inFlight, 0);
+  const job = pool.call("do", "good");
+  await worker.has("good");
+  worker.finish("good");
+  assertEquals(await job, "good done");
+});
+
+test("workerPool(): balance that aborts a call that need not wait leaves no place taken", async (t) => {
+  const controller = new AbortController();
+  const reason = new Error("not at all");
+  using pool = workerPool({
+    maxCallsPerMember: 1,
+    balance(members) {
+      controller.abort(reason);
+      return members[0]!;
+    },
+  });
+  const worker = new Worker(t);
+  add(pool, worker);
+  const call = pool.call("do", 1, { signal: controller.signal });
+  assertStrictEquals(await call.catch((error) => error), reason);
+  assertEquals([pool.members[0]!.inFlight, worker.jobs.size], [0, 0]);
 });
 
 test("workerPool(): connected() resolves to a member", async (t) => {

@@ -15,8 +15,8 @@ import { limitedSignal } from "../../time_limit.ts";
 export interface Waiter<T, W> {
   /** What it waits with, such as a call. */
   readonly want: W | undefined;
-  /** Goes on with the target. */
-  resolve(target: T): void;
+  /** Goes on with the target; returns false if it does not wait any more. */
+  resolve(target: T): boolean;
   /** Gives up with an error. */
   reject(reason: unknown): void;
 }
@@ -117,8 +117,8 @@ export class WaitingCalls<T, W = never> {
     const waiter: Waiter<T, W> = {
       want,
       resolve: (target) => {
-        this.#waiting.delete(waiter);
         resolve(target);
+        return this.#waiting.delete(waiter);
       },
       reject,
     };

@@ -66,14 +66,24 @@ export class RendezvousError extends Error {
 }
 
 /**
- * Fails with the error of a rendezvous that could not be dialed, which names the
- * options for this: `tls` is that of the peer.
+ * Fails with the error of a rendezvous that could not be dialed. It and its causes
+ * name the options for this: `tls` is that of the peer.
  *
  * @throws {unknown} always
  */
 export function throwOfRendezvous(error: unknown): never {
-  if (!(error instanceof TalkError)) throw error;
-  throw copyOf(error, error.message.replaceAll('"tls.', '"rendezvous.tls.'));
+  throw error instanceof TalkError ? ofRendezvous(error) : error;
+}
+
+function ofRendezvous(error: TalkError): TalkError {
+  const text = error.message.replaceAll('"tls.', '"rendezvous.tls.');
+  if (text === error.message) return error;
+  const copy = copyOf(error, text);
+  // The text of an error has that of its cause.
+  if (copy.cause instanceof Error) {
+    copy.cause = ofRendezvous(copy.cause as TalkError);
+  }
+  return copy;
 }
 
 /** Makes an error from the code with which a rendezvous has answered a call. */

@@ -2,7 +2,7 @@ import { toHex } from "../../hex.ts";
 import { packageIn, serveRegistry } from "../jsr/registry.ts";
 import { tmpdir } from "node:os";
 import { publishedModules } from "../package/sources.ts";
-import { read } from "../support/docs.ts";
+import { files, read } from "../support/docs.ts";
 import { exists } from "../support/socket_path.ts";
 
 /** A program that imports the package from a registry, all of which is cached. */
@@ -55,10 +55,13 @@ export async function installFromJsr(program: string): Promise<Installed> {
 
 /**
  * The folder with the package as it is published. It is made once for all samples of
- * a run, which have one folder for temporary files.
+ * a run, which have one folder for temporary files: its name says what it was made of
+ * and by.
  */
 async function ownPackage(): Promise<string> {
-  const sources = publishedModules().map(read).join("");
+  const makers = [...files("tests/package/")];
+  const sources = ["deno.json", ...makers, ...publishedModules()].map(read)
+    .join("");
   const bytes = new TextEncoder().encode(sources);
   const digest = await crypto.subtle.digest("SHA-256", bytes);
   const name = toHex(new Uint8Array(digest, 0, 16));

@@ -1,5 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { bundle } from "../support/bundle.ts";
+import {
+  type Chunks,
+  chunksIn,
+  gzippedSize,
+  loadedByClient,
+  loadedWith,
+} from "../support/chunks.ts";
 import { bundleForBrowsers } from "./site.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -7,49 +14,16 @@ const ROOT = new URL("../../", import.meta.url);
 /** How far the figures of the README may be off, in kB: bundlers change. */
 const TOLERANCE = 2;
 
-/** The chunks of a bundle by their names, as a bundler that splits makes them. */
-type Chunks = ReadonlyMap<string, string>;
-
 /** Bundles a module as sites do: a chunk for each part that is loaded on its own. */
 async function chunksOf(path: string): Promise<Chunks> {
   const folder = await Deno.makeTempDir();
   try {
     const flags = ["--platform=browser", "--minify", "--code-splitting"];
     await bundle(...flags, "--outdir", folder, new URL(path, ROOT).pathname);
-    const chunks = new Map<string, string>();
-    for await (const { name } of Deno.readDir(folder)) {
-      chunks.set(name, await Deno.readTextFile(`${folder}/${name}`));
-    }
-    return chunks;
+    return await chunksIn(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-}
-
-/** The chunks that are loaded with some: what they import, and not by `import()`. */
-function loadedWith(names: string[], chunks: Chunks): string[] {
-  const loaded = new Set<string>();
-  const load = (name: string) => {
-    const code = chunks.get(name);
-    if (code === undefined) throw new Error(`There is no chunk ${name}`);
-    if (loaded.has(name)) return;
-    loaded.add(name);
-    const imports = code.matchAll(/\b(?:import|from)\s*"\.\/([^"]+)"/g);
-    for (const [, imported] of imports) load(imported!);
-  };
-  for (const name of names) load(name);
-  return [...loaded];
-}
-
-/** Bytes of chunks, each compressed by itself, as a server sends them. */
-async function gzipped(names: Iterable<string>, chunks: Chunks) {
-  let size = 0;
-  for (const name of names) {
-    const stream = new Blob([chunks.get(name)!]).stream()
-      .pipeThrough(new CompressionStream("gzip"));
-    size += (await new Response(stream).bytes()).length;
-  }
-  return size;
 }
 
 /** Compares a size with what the README says, and bounds it. */
@@ -74,28 +48,23 @@ Deno.test("browser: a bundle of the core imports nothing", async () => {
 
 Deno.test("browser: the core has the size that the README says, at its start and in all", async () => {
   const chunks = await chunksOf("mod.ts");
-  const start = await gzipped(loadedWith(["mod.js"], chunks), chunks);
+  const start = await gzippedSize(loadedWith(["mod.js"], chunks), chunks);
   await check("the core", start, /starts with\s+(\d+) kB/, 61);
   const path = new URL("mod.ts", ROOT).href;
   const file = await bundleForBrowsers(path, "--minify");
-  const all = await gzipped(["all"], new Map([["all", file]]));
+  const all = await gzippedSize(["all"], new Map([["all", file]]));
   await check("all in one file", all, /(\d+) kB\s+in\s+one\s+file/, 137);
 });
 
 /** What a page loads that dials `ws:`: the chunks with it, and all there are. */
 async function clientChunks(): Promise<{ loaded: string[]; chunks: Chunks }> {
   const chunks = await chunksOf("tests/browser/ws_client.ts");
-  // Other schemes have files of the same name.
-  const scheme = [...chunks].filter(([name, code]) =>
-    /^scheme-/.test(name) && code.includes("a WebSocket of a browser")
-  ).map(([name]) => name);
-  assertEquals(scheme.length, 1);
-  return { loaded: loadedWith(["ws_client.js", ...scheme], chunks), chunks };
+  return { loaded: loadedByClient(chunks), chunks };
 }
 
 Deno.test("browser: a page that dials ws: and calls loads what the README says", async () => {
   const { loaded, chunks } = await clientChunks();
-  const size = await gzipped(loaded, chunks);
+  const size = await gzippedSize(loaded, chunks);
   await check("a client for ws:", size, /`wss:`\s+loads\s+(\d+) kB/, 56);
 });
 

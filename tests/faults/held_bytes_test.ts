@@ -168,8 +168,10 @@ test("held bytes: a channel that is closed, cancelled or lost lets go of what it
   });
   const kept = keep(session);
   const ids = await openRaw(raw, 3);
-  const packets = ids.map((id) => data(id, new Uint8Array(MIB)));
-  for (let i = 0; i < 8; i++) await raw.sendEach(packets);
+  for (let i = 0; i < 8; i++) {
+    // Made anew, so that the test itself does not keep any.
+    await raw.sendEach(ids.map((id) => data(id, new Uint8Array(MIB))));
+  }
   assertEquals(held(kept), 24 * MIB);
   await kept[0]!.close();
   await kept[1]!.readable.cancel();

@@ -19,7 +19,9 @@ import { type Report, reportOf } from "./report.ts";
 import type { CodecName } from "./wire_value.ts";
 // A recorded program goes on when our side has been silent for some turns. To load
 // these parts, as the first session that needs them does, takes longer.
+import "../../mux/flow/early_writes.ts";
 import "../../rpc/callback/received.ts";
+import "../../rpc/client/continued_call.ts";
 import "../../rpc/client/failed_arguments.ts";
 import "../../rpc/forward/forwarding.ts";
 import "../../rpc/handler/answering.ts";

@@ -1,5 +1,5 @@
 /**
- * The example in three commands, on two hosts behind two routers: see topology.ts.
+ * The example in three commands, on two hosts behind routers: see topology.ts.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { within } from "../support/within.ts";
@@ -16,6 +16,14 @@ const ROOT = new URL("../../", import.meta.url);
 const CLI = "talk/cli/main.ts";
 const PATIENCE = 60_000;
 const why = missing();
+
+/** All addresses of a machine. */
+const ANY = { ip: "0.0.0.0", ip6: "[::]" };
+
+/** Routers of both sides that do the same. */
+function both(...mappings: Mapping[]): RouterOptions["mappings"] {
+  return { a: mappings, b: mappings };
+}
 
 /** Runs this Deno; returns what it prints. */
 async function output(command: string[]): Promise<string> {
@@ -78,6 +86,7 @@ async function withPeers(
       const args = ["cert", "peer", "--out", out, "--name", name];
       await output([Deno.execPath(), "run", "-A", CLI, ...args]);
     }
+    const { family = "ip" } = options;
     using topology = new Topology(options);
     const command = (machine: Machine, name: string, ...args: string[]) => [
       ...topology.command(machine),
@@ -89,10 +98,15 @@ async function withPeers(
       ...args,
     ];
     await using rendezvous = new Running(
-      command("rv", "rendezvous", `${scheme}://0.0.0.0:4433`, `${keys}/meet`),
+      command(
+        "rv",
+        "rendezvous",
+        `${scheme}://${ANY[family]}:4433`,
+        `${keys}/meet`,
+      ),
     );
     const [, pin] = await rendezvous.lines(2);
-    const place = `${scheme}://${RENDEZVOUS}:4433`;
+    const place = `${scheme}://${RENDEZVOUS[family]}:4433`;
     await using listener = new Running(
       command("hb", "listener", place, pin!, `${keys}/bob`),
     );
@@ -105,19 +119,48 @@ async function withPeers(
   }
 }
 
-const CASES: readonly [Mapping, "direct" | "relayed"][] = [
-  ["none", "direct"],
-  ["masquerade", "direct"],
-  ["masquerade random", "relayed"],
-  ["masquerade fully-random", "relayed"],
+/** What the routers do, and how the peers meet. */
+const CASES: readonly [
+  string,
+  Pick<RouterOptions, "mappings" | "family">,
+  "direct" | "relayed",
+][] = [
+  ['"none"', { mappings: both("none") }, "direct"],
+  ['"masquerade"', { mappings: both("masquerade") }, "direct"],
+  ['"masquerade random"', { mappings: both("masquerade random") }, "relayed"],
+  [
+    '"masquerade fully-random"',
+    { mappings: both("masquerade fully-random") },
+    "relayed",
+  ],
+  [
+    "a mapping each, one of them random",
+    { mappings: { a: ["masquerade"], b: ["masquerade random"] } },
+    "relayed",
+  ],
+  [
+    "a mapping on one side only",
+    { mappings: { a: ["masquerade random"], b: ["none"] } },
+    "relayed",
+  ],
+  [
+    "two mappings in a row on each side",
+    { mappings: both("masquerade", "masquerade") },
+    "direct",
+  ],
+  [
+    "addresses of IPv6",
+    { mappings: both("none"), family: "ip6" },
+    "direct",
+  ],
 ];
 
-for (const [mapping, way] of CASES) {
+for (const [what, routers, way] of CASES) {
   Deno.test({
-    name: `nat: behind routers with "${mapping}", two peers meet (${way})`,
+    name: `nat: behind routers with ${what}, two peers meet (${way})`,
     ignore: why !== undefined,
     fn: () =>
-      withPeers({ mapping, firewall: true }, async (dial, topology) => {
+      withPeers({ ...routers, firewall: true }, async (dial, topology) => {
         const before = topology.rendezvousBytes();
         const printed = await dial();
         assertMatch(printed, /^connected in \d+ ms, (?:direct|relayed)\n/);
@@ -141,7 +184,7 @@ for (const [blocked, scheme, way] of BLOCKED) {
     ignore: why !== undefined,
     fn: () =>
       withPeers(
-        { mapping: "masquerade", firewall: true, blocked, scheme },
+        { mappings: both("masquerade"), firewall: true, blocked, scheme },
         async (dial) => {
           const printed = await dial();
           assertMatch(printed, new RegExp(`^connected in \\d+ ms, ${way}\n`));
@@ -157,7 +200,8 @@ Deno.test({
   fn: async () => {
     const passed: number[] = [];
     for (const mapping of ["masquerade", "masquerade random"] as const) {
-      await withPeers({ mapping, firewall: true }, async (dial, topology) => {
+      const mappings = both(mapping);
+      await withPeers({ mappings, firewall: true }, async (dial, topology) => {
         const before = topology.rendezvousBytes();
         const printed = await dial();
         assertMatch(printed, /1000000 bytes came back/);

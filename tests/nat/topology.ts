@@ -1,10 +1,10 @@
 /**
- * Two hosts behind two routers, and a rendezvous between them, as network
- * namespaces of Linux:
+ * Two hosts behind routers, and a rendezvous between them, as network namespaces of
+ * Linux:
  *
- *     host a — router a ┐
- *                       ├ switch — rendezvous
- *     host b — router b ┘
+ *     host a — router(s) a ┐
+ *                          ├ switch — rendezvous
+ *     host b — router(s) b ┘
  *
  * @module
  */
@@ -16,18 +16,31 @@ export type Mapping =
   | "masquerade random"
   | "masquerade fully-random";
 
+/** The sides, each with a host behind routers. */
+export type Side = "a" | "b";
+
 /** What the routers do. */
 export interface RouterOptions {
-  /** How they map addresses. */
-  mapping: Mapping;
+  /** How the routers of each side map addresses, from its host outwards. */
+  mappings: Readonly<Record<Side, readonly Mapping[]>>;
   /** Whether they drop what nothing in their network has asked for. */
   firewall: boolean;
   /** A protocol of which they let nothing pass. Default: all pass. */
   blocked?: "udp" | "tcp" | undefined;
+  /** The kind of all addresses. Default: `"ip"`, which is IPv4. */
+  family?: "ip" | "ip6" | undefined;
 }
 
-/** The address of the rendezvous. */
-export const RENDEZVOUS = "198.51.100.1";
+/** The addresses of the network in the middle, the rendezvous being number 1. */
+const MIDDLE = { ip: "198.51.100.", ip6: "2001:db8::" };
+/** The bits of an address that are those of its network. */
+const BITS = { ip: 24, ip6: 64 };
+
+/** The address of the rendezvous, as it is part of an address with a port. */
+export const RENDEZVOUS = {
+  ip: `${MIDDLE.ip}1`,
+  ip6: `[${MIDDLE.ip6}1]`,
+};
 
 /** The machines. */
 export type Machine = "rv" | "ha" | "hb";
@@ -50,6 +63,8 @@ export function missing(): string | undefined {
 /** The networks. */
 export class Topology implements Disposable {
   readonly #id = `qn${crypto.randomUUID().slice(0, 6)}`;
+  /** The machines that were made. */
+  readonly #names: string[] = [];
 
   /** Makes them. */
   constructor(options: RouterOptions) {
@@ -61,32 +76,48 @@ export class Topology implements Disposable {
     }
   }
 
-  #make({ mapping, firewall, blocked }: RouterOptions): void {
-    for (const name of ["net", "rv", "ra", "rb", "ha", "hb"]) {
+  #make(options: RouterOptions): void {
+    const { family = "ip" } = options;
+    const sides = (["a", "b"] as const).map((side) => ({
+      host: `h${side}`,
+      routers: options.mappings[side].map((_, i) => `r${side}${i}`),
+      mappings: options.mappings[side],
+    }));
+    const all = sides.flatMap(({ host, routers }) => [host, ...routers]);
+    for (const name of ["net", "rv", ...all]) {
       run(["ip", "netns", "add", this.#ns(name)]);
+      this.#names.push(name);
       this.#in(name, "ip link set lo up");
     }
     this.#in("net", "ip link add hub type bridge");
     this.#in("net", "ip link set hub up");
-    for (const [index, name] of ["rv", "ra", "rb"].entries()) {
+    const outermost = sides.map(({ routers }) => routers.at(-1)!);
+    for (const [i, name] of ["rv", ...outermost].entries()) {
       this.#cable(name, "wan", "net", name);
       this.#in("net", `ip link set ${name} master hub`);
-      this.#in(name, `ip address add 198.51.100.${index + 1}/24 dev wan`);
+      this.#address(family, name, "wan", `${MIDDLE[family]}${i + 1}`);
     }
-    for (const [index, side] of ["a", "b"].entries()) {
-      const net = `10.${index + 1}.0`;
-      this.#cable(`h${side}`, "eth", `r${side}`, "lan");
-      this.#in(`h${side}`, `ip address add ${net}.2/24 dev eth`);
-      this.#in(`h${side}`, `ip route add default via ${net}.1`);
-      this.#in(`r${side}`, `ip address add ${net}.1/24 dev lan`);
-      this.#in(`r${side}`, "sysctl -q -w net.ipv4.ip_forward=1");
-      const router = `198.51.100.${index + 2}`;
-      if (mapping === "none") {
-        for (const other of ["rv", side === "a" ? "rb" : "ra"]) {
-          this.#in(other, `ip route add ${net}.0/24 via ${router}`);
+    for (const [i, { host, routers, mappings }] of sides.entries()) {
+      for (const [j, router] of routers.entries()) {
+        const inner = routers[j - 1] ?? host;
+        const net = networkOf(family, 10 * i + j);
+        this.#cable(inner, j === 0 ? "eth" : "wan", router, "lan");
+        this.#address(family, inner, j === 0 ? "eth" : "wan", `${net}2`);
+        this.#address(family, router, "lan", `${net}1`);
+        this.#in(inner, `ip route add default via ${net}1`);
+        const forwarding = family === "ip"
+          ? "net.ipv4.ip_forward"
+          : "net.ipv6.conf.all.forwarding";
+        this.#in(router, `sysctl -q -w ${forwarding}=1`);
+        this.#rules(router, mappings[j]!, options);
+        // Without mappings, the hosts have addresses that all others can reach.
+        if (mappings.some((mapping) => mapping !== "none")) continue;
+        for (const other of ["rv", outermost[1 - i]!]) {
+          const to = `${net}/${BITS[family]}`.replace(".0./", ".0.0/");
+          const via = `${MIDDLE[family]}${i + 2}`;
+          this.#in(other, `ip route add ${to} via ${via}`);
         }
       }
-      this.#rules(`r${side}`, { mapping, firewall, blocked });
     }
   }
 
@@ -105,7 +136,7 @@ export class Topology implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const name of ["ha", "hb", "ra", "rb", "rv", "net"]) {
+    for (const name of this.#names) {
       attempt(["ip", "netns", "delete", this.#ns(name)]);
     }
   }
@@ -118,6 +149,18 @@ export class Topology implements Disposable {
     return run([...this.#enter(name), ...command.split(" ")]);
   }
 
+  /** Gives an address, which can be used at once. */
+  #address(
+    family: "ip" | "ip6",
+    name: string,
+    end: string,
+    address: string,
+  ): void {
+    const atOnce = family === "ip6" ? " nodad" : "";
+    const whole = `${address}/${BITS[family]}`;
+    this.#in(name, `ip address add ${whole} dev ${end}${atOnce}`);
+  }
+
   #cable(one: string, oneEnd: string, other: string, otherEnd: string): void {
     run(
       `ip link add ${oneEnd} netns ${
@@ -128,25 +171,25 @@ export class Topology implements Disposable {
     this.#in(other, `ip link set ${otherEnd} up`);
   }
 
-  #rules(router: string, options: RouterOptions): void {
-    const { mapping, firewall, blocked } = options;
+  #rules(router: string, mapping: Mapping, options: RouterOptions): void {
+    const { firewall, blocked, family = "ip" } = options;
     const rules: string[] = [];
     if (blocked !== undefined) {
       rules.push(
-        "table ip blocking { chain passing { type filter hook forward priority 1;",
+        `table ${family} blocking { chain passing { type filter hook forward priority 1;`,
         `meta l4proto ${blocked} drop; }`,
         "}",
       );
     }
     if (mapping !== "none") {
       rules.push(
-        "table ip mapping { chain leaving { type nat hook postrouting priority 100;",
+        `table ${family} mapping { chain leaving { type nat hook postrouting priority 100;`,
         `oifname "wan" ${mapping}; }`,
         "}",
       );
     }
     if (firewall) {
-      rules.push("table ip filter {");
+      rules.push(`table ${family} filter {`);
       for (const hook of ["input", "forward"]) {
         rules.push(
           `chain on_${hook} { type filter hook ${hook} priority 0;`,
@@ -162,6 +205,11 @@ export class Topology implements Disposable {
   #enter(name: string): string[] {
     return ["ip", "netns", "exec", this.#ns(name)];
   }
+}
+
+/** The beginning of the addresses of a network behind a router. */
+function networkOf(family: "ip" | "ip6", number: number): string {
+  return family === "ip" ? `10.${number}.0.` : `2001:db8:${number + 1}::`;
 }
 
 function run(command: string[]): string {

@@ -4,9 +4,10 @@
 import { assertEquals } from "@std/assert";
 import { CASES } from "../interop/cases.ts";
 import { EXTENDED, extendedCase } from "../interop/extended_cases.ts";
-import { runClient } from "../interop/go_client.ts";
+import { runClient, runProgram } from "../interop/go_client.ts";
 import { CASE_NAMES, type CaseName } from "../interop/names.ts";
 import {
+  startProgram as startServer,
   type TransportName,
   TRANSPORTS,
   withPeer,
@@ -96,7 +97,7 @@ for (const runtime of ["node", "node24", "bun"] as const) {
 Deno.test({
   name: "node_bun: sockets and child processes of deno",
   ignore: missing !== undefined,
-  fn: (t) => testSockets(sockets("deno"), t),
+  fn: (t) => testSockets(wordsFor("sockets", "deno"), t),
 });
 
 // Deno is one end of the cases above. Here it is none.
@@ -124,12 +125,7 @@ for (
   }
 }
 
-/** The words that run sockets.ts; Deno runs the same file. */
-function sockets(runtime: keyof Runtimes | "deno"): [string, ...string[]] {
-  if (runtime !== "deno") return runtimes![runtime].sockets;
-  return [Deno.execPath(), "run", "-A", runtimes!.node.sockets.at(-1)!];
-}
-
+// TLS is that of each runtime's own `node:tls`. Deno runs the same program.
 for (
   const [one, other] of [
     ["deno", "node"],
@@ -142,28 +138,48 @@ for (
 ) {
   for (const scheme of ["tls", "wss"]) {
     Deno.test({
-      name: `node_bun: ${one} ↔ ${other}, ${scheme}: with client certificates`,
+      name:
+        `node_bun: ${one} ↔ ${other}, ${scheme}: all cases, with client certificates`,
       ignore: missing !== undefined,
-      async fn() {
-        const place = await certificates();
-        const address = `${scheme}://127.0.0.1:0`;
-        for (const [server, client] of [[one, other], [other, one]] as const) {
-          const [command, ...words] = sockets(server);
-          await using serving = startProgram(command, [
-            ...words,
-            "serve",
-            address,
-            place,
-          ]);
-          const line = await serving.line(/listening/);
-          const found = line.split(" ").at(-1)!;
-          const [dialer, ...rest] = sockets(client);
-          const said = await run(dialer, [...rest, "dial", found, place]);
-          assertEquals(said, "A\n");
+      async fn(t) {
+        const isLong = scheme === "tls" && one === "deno";
+        const cases = [
+          ...withExtended.filter((name) => isLong || !name.endsWith("-64m")),
+          // All are on one session, so the one that ends it is the last.
+          "peer-dies",
+        ];
+        const place = `--certificates=${await certificates()}`;
+        for (const [from, to] of [[one, other], [other, one]] as const) {
+          await t.step(`${from} → ${to}`, async () => {
+            const serve = [...wordsFor("program", to), place, "serve", scheme];
+            await using server = await startServer(serve);
+            const [program, ...words] = wordsFor("program", from);
+            const outcomes = await runProgram(program, [
+              ...words,
+              place,
+              "client",
+              scheme,
+              server.address,
+              ...cases,
+            ]);
+            assertEquals(
+              [...outcomes],
+              cases.map((name) => [name, undefined]),
+            );
+          });
         }
       },
     });
   }
+}
+
+/** The words that run a program; Deno runs the same file as the others. */
+function wordsFor(
+  program: "program" | "sockets",
+  runtime: keyof Runtimes | "deno",
+): [string, ...string[]] {
+  if (runtime !== "deno") return runtimes![runtime][program];
+  return [Deno.execPath(), "run", "-A", runtimes!.node[program].at(-1)!];
 }
 
 /** Makes certificates, in a directory. */
@@ -195,7 +211,7 @@ async function testSockets(
   const place = await certificates();
   const output = await run(program, [...args, place]);
   const lines = output.trim().split("\n");
-  assertEquals(lines.length, 28);
+  assertEquals(lines.length, 29);
   for (const line of lines) {
     const { check, error } = JSON.parse(line) as Record<string, string>;
     await t.step(check!, () => assertEquals(error, undefined));

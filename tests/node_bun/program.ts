@@ -1,11 +1,13 @@
 /**
- * Either end of the interop tests, for Node and Bun.
+ * Either end of the interop tests, for Node and Bun, and for Deno over TLS.
  *
  *     program.mjs serve tcp|ws|stdio
  *     program.mjs serve unix PATH
  *     program.mjs client tcp|unix|ws ADDRESS CASE…
  *     program.mjs client exec CASE… -- COMMAND…
  *     program.mjs refused ws ADDRESS
+ *     program.mjs --certificates=DIRECTORY serve tls|wss
+ *     program.mjs --certificates=DIRECTORY client tls|wss ADDRESS CASE…
  *
  * A server prints "listening HOST:PORT" or "listening PATH". A client prints a
  * line of JSON for each case; one that is refused, the code of its error.
@@ -19,7 +21,10 @@ import { EXTENDED, extendedCase } from "../interop/extended_cases.ts";
 import type { CaseName } from "../interop/names.ts";
 import { interopService, MAX_VALUE_SIZE } from "../interop/service.ts";
 
-const [mode, transport, ...rest] = process.argv.slice(2);
+const words = process.argv.slice(2);
+const directory = /^--certificates=(.*)/.exec(words[0]!)?.[1];
+if (directory !== undefined) words.shift();
+const [mode, transport, ...rest] = words;
 const options = {
   handler: interopService(),
   maxValueSize: MAX_VALUE_SIZE,
@@ -35,7 +40,18 @@ const PREFIXES: Record<string, string> = {
   tcp: "tcp://",
   unix: "unix:",
   ws: "ws://",
+  tls: "tls://",
+  wss: "wss://",
 };
+
+/** The certificate of this end, its key, and whom it trusts. */
+function tlsOf(end: "server" | "client") {
+  return {
+    ca: `${directory}/ca.pem`,
+    cert: `${directory}/${end}.pem`,
+    key: `${directory}/${end}.key`,
+  };
+}
 
 async function serve(): Promise<void> {
   if (transport === "stdio") {
@@ -43,13 +59,19 @@ async function serve(): Promise<void> {
     return await peer.closed;
   }
   const place = transport === "unix" ? rest[0] : "127.0.0.1:0";
-  const listener = await listen(PREFIXES[transport!]! + place, options);
+  const listener = await listen(PREFIXES[transport!]! + place, {
+    ...options,
+    ...directory && { tls: { ...tlsOf("server"), clientCert: "required" } },
+  });
   const at = listener.addr.slice(PREFIXES[transport!]!.length);
   console.log(`listening ${at.replace(/\/$/, "")}`);
 }
 
 function connectTo(address: string): Promise<Peer> {
-  return dial(PREFIXES[transport!]! + address, options);
+  return dial(PREFIXES[transport!]! + address, {
+    ...options,
+    ...directory && { tls: tlsOf("client") },
+  });
 }
 
 async function client(): Promise<void> {

@@ -3,11 +3,10 @@
  * for comparison: the same addresses behave the same.
  *
  *     sockets.mjs DIRECTORY
- *     sockets.mjs serve ADDRESS [DIRECTORY]
- *     sockets.mjs dial ADDRESS DIRECTORY
+ *     sockets.mjs serve ADDRESS
  *
- * Prints a line of JSON for each check. A server prints its address, and a client
- * what the server makes of "a". The certificates are in the directory.
+ * Prints a line of JSON for each check. A server prints its address. The certificates
+ * are in the directory.
  *
  * @module
  */
@@ -22,6 +21,7 @@ import {
 } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import process from "node:process";
+import { pathToFileURL } from "node:url";
 import {
   CommandExitError,
   dial,
@@ -33,8 +33,7 @@ import {
 } from "@qtalk/qtalk";
 import { rendezvousService } from "@qtalk/qtalk/rendezvous";
 
-const [mode, address, place] = process.argv.slice(2);
-const directory = place ?? mode!;
+const [directory, address] = process.argv.slice(2);
 /** What runs this program again. */
 const self = "Deno" in globalThis ? ["run", "-A"] : [];
 const program = new URL(import.meta.url).pathname;
@@ -249,6 +248,14 @@ const checks: Record<string, () => Promise<void>> = {
       assert.deepEqual([error.exitCode, error.signal], [137, "SIGKILL"]);
       return true;
     });
+  },
+  async "a command may be the URL of a file, and of nothing else"() {
+    const script = `${directory}/a script #1`;
+    writeFileSync(script, "#!/bin/sh\nexit 7\n", { mode: 0o755 });
+    const { closed } = dialCommand(pathToFileURL(script));
+    await assert.rejects(closed, { exitCode: 7 });
+    const elsewhere = new URL("https://example.com/bin/sh");
+    assert.throws(() => dialCommand(elsewhere), /file/i);
   },
   async "a child's stderr can be read, and its environment set"() {
     const peer = dialCommand("sh", {
@@ -470,24 +477,13 @@ function pem(name: string): { cert: string; key: string } {
   return { cert: `${directory}/${name}.pem`, key: `${directory}/${name}.key` };
 }
 
-if (mode === "serve") {
+if (directory === "serve") {
   if (address === "stdio:") {
     await (await dial("stdio:", { handler })).closed;
   } else {
-    const listener = await listen(address!, {
-      handler,
-      ...place && {
-        tls: { ...pem("server"), ca: pem("ca").cert, clientCert: "required" },
-      },
-    });
+    const listener = await listen(address!, { handler });
     console.log(`listening ${listener.addr}`);
   }
-} else if (mode === "dial") {
-  const peer = await dial(address!, {
-    tls: { ...pem("client"), ca: pem("ca").cert },
-  });
-  console.log(await peer.call("upper", ["a"]));
-  await peer.close();
 } else {
   for (const [check, run] of Object.entries(checks)) {
     let error: string | undefined;

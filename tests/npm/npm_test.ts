@@ -15,6 +15,7 @@ import { serveWebSocket } from "@qtalk/qtalk/websocket";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Chromium, findChromium } from "../browser/chromium.ts";
 import { findRuntimes } from "../node_bun/runtimes.ts";
+import { chunksIn, gzippedSize, loadedByClient } from "../support/chunks.ts";
 import { startProgram } from "../support/program.ts";
 import { within } from "../support/within.ts";
 import {
@@ -274,6 +275,18 @@ Deno.test({
     // Starts itself, and loads a codec.
     const said = await project.run(Deno.execPath(), [...main, "check"]);
     assertMatch(said, /\b0 failed/);
+  },
+});
+
+Deno.test({
+  name: "npm: a page that dials wss: loads at most 57 kB of the package",
+  ignore,
+  async fn() {
+    await bundle();
+    const chunks = await chunksIn(`${project.folder}/out/client`);
+    const size = await gzippedSize(loadedByClient(chunks), chunks);
+    console.log(`a client for wss:, minified and gzipped: ${size} bytes`);
+    assert(size < 57_500, `it has grown to ${size} bytes`);
   },
 });
 

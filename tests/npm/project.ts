@@ -6,6 +6,7 @@
  */
 import { files, read } from "../support/docs.ts";
 import { makeNpmPackage } from "../package/make_npm_package.ts";
+import { config } from "../package/sources.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const HERE = new URL(".", import.meta.url);
@@ -14,7 +15,7 @@ const HERE = new URL(".", import.meta.url);
 const TOOLS = [
   "@opentelemetry/api@1",
   "@types/node@22",
-  "esbuild@0",
+  config().scopes["./tests/"]!["esbuild"]!.replace("npm:", ""),
   "publint@0",
   "typescript-5@npm:typescript@~5.9",
   "typescript-6@npm:typescript@6",
@@ -73,6 +74,10 @@ export class Project implements AsyncDisposable {
           `${folder}/${entry.name}`,
         );
       }
+      await Deno.copyFile(
+        new URL("../browser/ws_client.ts", HERE),
+        `${folder}/ws_client.ts`,
+      );
       return new Project(folder, tarball);
     } catch (error) {
       await Deno.remove(folder, { recursive: true });

@@ -14,14 +14,16 @@ import { writeDeclarations } from "./declarations.ts";
 import { makeEager } from "./eager_functions.ts";
 import { joinModules } from "./join_modules.ts";
 import { pack } from "./pack.ts";
-import { config, writeDocuments, writeJson } from "./sources.ts";
+import { checkEmpty, config, writeDocuments, writeJson } from "./sources.ts";
 
 /**
  * Makes the package.
  *
  * @param folder where it is written: it must be empty, or not exist
+ * @throws {Error} if it has something
  */
 export async function makeJsrPackage(folder: string): Promise<void> {
+  await checkEmpty(folder);
   const { name, version, license, exports, imports, scopes } = config();
   const names = { ...imports, ...scopes["./"] };
   await using modules = await temporaryFolder();

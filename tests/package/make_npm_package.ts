@@ -15,7 +15,7 @@ import { temporaryFolder } from "../support/temporary_folder.ts";
 import { writeDeclarations } from "./declarations.ts";
 import { joinModules } from "./join_modules.ts";
 import { type Manifest, pack } from "./pack.ts";
-import { writeDocuments, writeJson } from "./sources.ts";
+import { checkEmpty, writeDocuments, writeJson } from "./sources.ts";
 
 /** What only some subpaths need, and a program that uses these installs. */
 const OPTIONAL = ["@opentelemetry/api", "@peculiar/x509", "reflect-metadata"];
@@ -35,11 +35,13 @@ const MSGPACK = {
  *
  * @param folder where it is written: it must be empty, or not exist
  * @param repository the address of the sources, which provenance needs
+ * @throws {Error} if the folder has something
  */
 export async function makeNpmPackage(
   folder: string,
   repository?: string,
 ): Promise<void> {
+  await checkEmpty(folder);
   await using modules = await temporaryFolder();
   const { manifest, entries } = await pack(modules.path, {
     imports: { [MSGPACK.npm]: `npm:${MSGPACK.npm}@${MSGPACK.version}` },

@@ -36,6 +36,25 @@ export function config(): Config {
   return JSON.parse(read("deno.json"));
 }
 
+/**
+ * Makes sure that a folder is empty, or does not exist: what else is in it would be
+ * published.
+ *
+ * @throws {Error} if it is not
+ */
+export async function checkEmpty(folder: string): Promise<void> {
+  const entries = Deno.readDir(folder);
+  try {
+    for await (const { name } of entries) {
+      throw new Error(
+        `Cannot make the package in "${folder}": it is not empty, but has "${name}"`,
+      );
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
 /** Writes a file and makes the folders that it is in. */
 export async function write(path: string, text: string): Promise<void> {
   await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });

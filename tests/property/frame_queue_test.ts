@@ -192,8 +192,11 @@ class World {
       write: (bytes) => this.#onWrite(bytes),
       onError: (error) => this.#failures.push(error),
       maxQueuedReplySize: 1_000_000,
-      writeTarget: this.#writeTarget,
-      headroom: random.pick([undefined, 13]),
+      buffers: {
+        writeTarget: this.#writeTarget,
+        headroom: random.pick([undefined, 13]),
+        exchange: () => undefined,
+      },
       earlyWrite: random.pick([undefined, 4_096, 40_000]),
       clock: random.chance(0.8) ? () => this.#time : undefined,
       deferred: new DeferredWrites((_ms, expire) => {

@@ -74,7 +74,8 @@ export const REQUIREMENTS: Requirements = {
   },
   ipv6: {
     name: "addresses of IPv6",
-    tests: /^\.\/talk\/listener\/listener_test\.ts => .*\[::1\]/,
+    tests:
+      /^\.\/talk\/(?:listener\/listener_test\.ts => .*\[::1\]|dial\/ipv6_test\.ts )/,
     missing() {
       try {
         Deno.listen({ hostname: "::1", port: 0 }).close();

@@ -9,6 +9,7 @@ import type { FrameSource } from "../../wire/frame_sender.ts";
 import type { MuxError } from "../../errors.ts";
 import type { ChannelTable } from "../../table/channel_table.ts";
 import type { SendRoom } from "./send_room.ts";
+import type { SharedBuffers } from "./shared_buffers.ts";
 import type { ReadBuffers } from "./stream_reader.ts";
 
 /**
@@ -55,6 +56,8 @@ export interface StreamHost {
   readonly channels: ChannelTable;
   /** Buffers to read into. */
   readonly buffers: ReadBuffers;
+  /** Buffers to gather frames in. */
+  readonly writeBuffers: SharedBuffers;
   /** What streams with frames may have queued together. */
   readonly sendRoom: SendRoom;
   /** Bytes of replies that may be queued on one stream. */

@@ -1,12 +1,8 @@
 /**
  * Bytes of DATA from which on the streams of a session wait for each other. Sixty
- * streams can have a write under way, each of {@linkcode STREAM_WRITE}; the buffers
- * take up to twice as much.
+ * streams can have a write of one frame under way.
  */
 const SEND_ROOM = 4 * 1024 * 1024;
-
-/** A write of a stream takes no further DATA from this many bytes on: one frame. */
-export const STREAM_WRITE = 64 * 1024;
 
 /** A stream that waits until DATA may be queued. */
 export interface WaitingStream {
@@ -23,7 +19,8 @@ export interface WaitingStream {
  * with a limit for each stream only, 200 of them held 211 MiB.
  *
  * Two ends of this package read every stream at once, so that between them only the
- * network makes a stream wait.
+ * network makes a stream wait. qtalk-go reads a stream when its program does: see
+ * `RoomShare`.
  */
 export class SendRoom {
   #used = 0;

@@ -4,7 +4,8 @@
  * @module
  */
 import { concat } from "../../../view.ts";
-import { quoteBytes } from "../../wire/foreign_bytes.ts";
+import type { TlsError } from "../../errors.ts";
+import { describeBytes, tlsIn } from "../../wire/foreign_bytes.ts";
 import type { Transport } from "../../types.ts";
 import { HandshakeError } from "../errors.ts";
 import { Incoming } from "./incoming.ts";
@@ -76,6 +77,7 @@ export class Refusal extends Error {}
  * Begins a session, as its dialer.
  *
  * @throws {HandshakeError} if the other end does not take part
+ * @throws {TlsError} if it speaks TLS
  */
 export async function startSession(
   transport: Transport,
@@ -148,13 +150,15 @@ async function readAnswer(
 }
 
 /** The error for another end that answers with something else. */
-function notTakingPart(read: Bytes, incoming: Incoming): HandshakeError {
+function notTakingPart(
+  read: Bytes,
+  incoming: Incoming,
+): HandshakeError | TlsError {
   const bytes = concat(read, incoming.quote());
-  return new HandshakeError(
-    `the other side does not resume sessions (option "resume"): it sent ${
-      quoteBytes(bytes)
-    }`,
-  );
+  const message = `the other side does not resume sessions (option "resume"): ${
+    describeBytes(bytes)
+  }`;
+  return tlsIn(bytes, message) ?? new HandshakeError(message);
 }
 
 /** Checks the proof of the listener, and sends that of the dialer. */

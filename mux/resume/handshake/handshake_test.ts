@@ -237,8 +237,9 @@ test("handshake: an end that speaks another protocol is quoted in the error", as
   const error = await assertRejects(() => dialed, HandshakeError);
   assertEquals(
     error.message,
-    'the other side does not resume sessions (option "resume"): it sent ' +
-      '"HTTP/1.1 400 Bad Request\\r\\n"',
+    'the other side does not resume sessions (option "resume"): ' +
+      '"HTTP/1.1 400 Bad Request\\r\\n" looks like an HTTP server; if it ' +
+      "accepts WebSockets, dial ws: or wss:",
   );
   void left.close();
 });

@@ -29,7 +29,7 @@ export async function dialWebTransport(
     }
   }
   const pins = pinsOf(tls.pin);
-  const session = new (constructorOf())(url.href, {
+  const session = sessionTo(url, {
     ...(pins !== undefined && { serverCertificateHashes: pins.map(hashOf) }),
   });
   // Whatever fails because of this rejects with the same reason.
@@ -70,6 +70,23 @@ function abandon(session: WebTransportLike): void {
   } catch {
     // Deno cannot do so before it is established.
     session.ready.then(() => session.close()).catch(() => {});
+  }
+}
+
+function sessionTo(
+  url: URL,
+  options: ConstructorParameters<WebTransportConstructor>[1],
+): WebTransportLike {
+  const WebTransport = constructorOf();
+  try {
+    return new WebTransport(url.href, options);
+  } catch (cause) {
+    // Deno takes the brackets for a part of the address (denoland/deno#29556).
+    if (!("Deno" in globalThis) || !url.hostname.startsWith("[")) throw cause;
+    throw new TypeError(
+      "Deno's WebTransport takes no address of IPv6; use a name, or quic:",
+      { cause },
+    );
   }
 }
 

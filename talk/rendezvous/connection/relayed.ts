@@ -4,12 +4,14 @@
  *
  * @module
  */
-import type {
-  AbortableTransport,
-  Channel,
-  HandshakeLimit,
-  Pem,
-  Transport,
+import {
+  type AbortableTransport,
+  type Channel,
+  copyOf,
+  type HandshakeLimit,
+  type Pem,
+  TlsError,
+  type Transport,
 } from "../../../mux/internal.ts";
 import {
   BegunTransport,
@@ -91,7 +93,7 @@ export async function dialOver(
     { pin: fingerprint, serverName: "peer", minVersion: "TLSv1.3" },
     signal,
     PEER_PROTOCOL,
-  );
+  ).catch(throwOfPeer);
   const onAbort = () => tls.abort();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -105,6 +107,15 @@ export async function dialOver(
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Fails with the error of the handshake, which says where the fingerprint is from. */
+function throwOfPeer(error: unknown): never {
+  if (!(error instanceof TlsError)) throw error;
+  throw copyOf(
+    error,
+    error.message.replace("one of option", "that of the address or of option"),
+  );
 }
 
 /** Makes the TLS handshakes of a listening peer. */

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import * as esbuild from "npm:esbuild@^0.25";
+import * as esbuild from "esbuild";
 import { bundle } from "../../support/bundle.ts";
 
 const ROOT = new URL("../../../", import.meta.url);

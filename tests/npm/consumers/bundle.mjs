@@ -1,4 +1,5 @@
-// Bundles page.mjs with each bundler, and worker.mjs with esbuild, into out/.
+// Bundles page.mjs with each bundler, and worker.mjs and ws_client.ts with esbuild, into
+// out/.
 
 // Only the folder that this is copied to has them.
 const [vite, esbuild, { default: webpack }] = await Promise.all(
@@ -34,6 +35,13 @@ async function withEsbuild() {
     ...options,
     entryPoints: ["worker.mjs"],
     outfile: "out/worker/worker.mjs",
+  });
+  await esbuild.build({
+    ...options,
+    entryPoints: ["ws_client.ts"],
+    splitting: true,
+    minify: true,
+    outdir: "out/client",
   });
 }
 

@@ -14,16 +14,21 @@ import {
 import {
   endedEarly,
   endGently,
-  MIN_VERSION,
   optionError,
   PROTOCOL,
   type TlsModule,
   type TlsSocket,
   transportOf,
 } from "./connection.ts";
+import { expecting, isAnswer } from "./first_bytes.ts";
 import { type Middle, middleOf } from "./middle.ts";
 import { clientErrorOf, tlsErrorOf } from "./tls_errors.ts";
-import { credentialsOf, pinsOf, serverNameOf } from "./tls_options.ts";
+import {
+  credentialsOf,
+  minVersionOf,
+  pinsOf,
+  serverNameOf,
+} from "./tls_options.ts";
 
 /**
  * Connects, and makes sure that the other end is who it should be.
@@ -79,7 +84,7 @@ function termsOf(
     module: requiredModule<TlsModule>("node:tls"),
     pins: pinsOf(options.pin),
     serverName: serverNameOf(options.serverName),
-    minVersion: options.minVersion ?? MIN_VERSION,
+    minVersion: minVersionOf(options.minVersion),
     credentials: credentialsOf(options),
     protocol,
   };
@@ -91,7 +96,8 @@ async function secureClient(
   signal: AbortSignal,
 ): Promise<NodeTransport> {
   socket.setNoDelay(true);
-  const middle = middleOf(socket);
+  const ready = Promise.withResolvers<void>();
+  const middle = middleOf(socket, expecting(isAnswer, ready));
   let client: TlsSocket;
   try {
     client = module.connect({
@@ -116,7 +122,7 @@ async function secureClient(
   }
   middle.runs(client);
   const hasCertificate = credentials.cert !== undefined;
-  await secured(client, socket, middle, hasCertificate, signal);
+  await secured(client, socket, middle, hasCertificate, signal, ready);
   const problem = problemOf(client, pins);
   if (problem !== undefined) {
     await endGently(client);
@@ -125,15 +131,19 @@ async function secureClient(
   return transportOf(client, socket, middle, true);
 }
 
-/** Waits for the end of a handshake; closes the connection if it fails. */
+/**
+ * Waits for the end of a handshake; closes the connection if it fails.
+ *
+ * @param ready is settled with it, or earlier if it can only fail
+ */
 async function secured(
   tls: TlsSocket,
   socket: NodeSocket,
   middle: Middle,
   hasCertificate: boolean,
   signal: AbortSignal,
+  ready: PromiseWithResolvers<void>,
 ): Promise<void> {
-  const ready = Promise.withResolvers<void>();
   const onAbort = () => ready.reject(signal.reason);
   tls.on("secureConnect", ready.resolve);
   tls.on("error", (error: unknown) => ready.reject(error));

@@ -7,7 +7,7 @@
  * @module
  */
 import { timeLimit } from "../../../../time_limit.ts";
-import type { TlsInfo, TlsVersion } from "../../types.ts";
+import type { TlsInfo } from "../../types.ts";
 import type { NodeServer, NodeSocket } from "../sockets.ts";
 import { NodeTransport, systemError } from "../streams.ts";
 import { certificateOf, type NodeCertificate } from "./certificate.ts";
@@ -41,8 +41,6 @@ export interface TlsModule {
 
 /** The protocol of sessions, for ALPN. */
 export const PROTOCOL = "qtalk";
-/** The default of `minVersion`. */
-export const MIN_VERSION: TlsVersion = "TLSv1.2";
 /**
  * Bytes of small frames that leave early. A write costs some 70 µs at both ends
  * together: with 64 calls in flight, this is 1.10 to 1.15 times as fast as 2 KiB. On one

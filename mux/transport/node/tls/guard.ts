@@ -15,9 +15,11 @@ import {
   type TlsSocket,
   transportOf,
 } from "./connection.ts";
+import { expecting, isHello } from "./first_bytes.ts";
 import { type Middle, middleOf } from "./middle.ts";
 import { alertOf, refusalText, serverErrorOf } from "./tls_errors.ts";
-import { ServerTerms } from "./server_terms.ts";
+import { RenewedTerms } from "./renewed_terms.ts";
+import type { ServerTerms } from "./server_terms.ts";
 
 /** Milliseconds that a client has to read why it is refused. */
 const REFUSAL_TIME = 1_000;
@@ -30,13 +32,8 @@ export interface SecuredConnections {
 
 /** Makes the handshakes of a listener. */
 export class Guard {
-  readonly #protocol: string;
+  readonly #terms: RenewedTerms;
   readonly #handshake: HandshakeLimit;
-  readonly #renewal: TlsRenewal | undefined;
-  /** What handshakes that begin now are made by. */
-  #terms: ServerTerms;
-  /** Whether the last renewal has failed, which was reported. */
-  #hasFailed = false;
   readonly #handshakes = new Handshakes();
 
   /**
@@ -51,10 +48,8 @@ export class Guard {
     handshake: HandshakeLimit,
     renewal?: TlsRenewal,
   ) {
-    this.#protocol = protocol;
-    this.#terms = new ServerTerms(protocol, options);
+    this.#terms = new RenewedTerms(protocol, options, renewal);
     this.#handshake = handshake;
-    this.#renewal = renewal;
   }
 
   /** Makes a handshake, and passes the connection on. */
@@ -77,11 +72,11 @@ export class Guard {
       handshake.giveUp();
       onTimeout(remoteAddr);
     });
-    const middle = middleOf(socket);
-    this.#renew();
-    const terms = this.#terms;
+    const ready = Promise.withResolvers<TlsSocket>();
+    const middle = middleOf(socket, expecting(isHello, ready));
+    const terms = this.#terms.current();
     try {
-      const client = await secured(socket, middle, terms);
+      const client = await secured(socket, middle, terms, ready);
       const problem = terms.problemOf(client);
       if (problem === undefined) {
         const info = infoOf(client);
@@ -118,33 +113,20 @@ export class Guard {
   close(): void {
     this.#handshakes.giveUpAll();
   }
-
-  /** Takes the options of the program over, if they have changed and are valid. */
-  #renew(): void {
-    const renewal = this.#renewal;
-    if (renewal === undefined) return;
-    try {
-      const options = renewal.current();
-      if (options !== this.#terms.options) {
-        this.#terms = new ServerTerms(this.#protocol, options);
-        renewal.onRenewed(options);
-      }
-      this.#hasFailed = false;
-    } catch (error) {
-      if (!this.#hasFailed) renewal.onFailure(error);
-      this.#hasFailed = true;
-    }
-  }
 }
 
-/** Makes the handshake of a server. */
+/**
+ * Makes the handshake of a server.
+ *
+ * @param ready is settled with it, or earlier if it can only fail
+ */
 async function secured(
   socket: NodeSocket,
   middle: Middle,
   terms: ServerTerms,
+  ready: PromiseWithResolvers<TlsSocket>,
 ): Promise<TlsSocket> {
   const server = terms.takeServer();
-  const ready = Promise.withResolvers<TlsSocket>();
   server.on("secureConnection", ready.resolve);
   server.on("tlsClientError", (error: unknown, client?: NodeSocket) => {
     client?.on("error", () => {});

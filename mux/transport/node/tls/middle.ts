@@ -1,6 +1,7 @@
 import { nextPass } from "../../../flow/turns.ts";
 import { requiredModule } from "../builtin.ts";
 import type { NodeSocket } from "../sockets.ts";
+import { HEAD_SIZE, type IsExpected } from "./first_bytes.ts";
 
 /** What is used of a `stream.Duplex`. */
 interface Duplex {
@@ -53,13 +54,19 @@ export interface Middle {
  * It costs more than anything else in TLS: without it, Deno makes 1.2 to 1.3 times as
  * many calls with 64 in flight, and moves 1.4 to 1.5 times as many bytes. A stream with
  * fewer layers on the same socket gains nothing (tests/bench/LOG.md).
+ *
+ * @param isExpected whether TLS may see bytes of the other end
  */
-export function middleOf(socket: NodeSocket): Middle {
+export function middleOf(
+  socket: NodeSocket,
+  isExpected: IsExpected,
+): Middle {
   const { Duplex } = requiredModule<StreamModule>("node:stream");
   let tls: { _readableState?: { ended: boolean }; readableEnded?: boolean } =
     {};
   let truncated = false;
   let received = 0;
+  let isForeign = false;
   let isPaused = false;
   let sent = 0;
   let ownsSocket = false;
@@ -114,8 +121,10 @@ export function middleOf(socket: NodeSocket): Middle {
     truncated = !(tls._readableState?.ended ?? tls.readableEnded);
   });
   socket.on("data", (bytes: Uint8Array) => {
+    const at = received;
     received += bytes.length;
-    if (destroyed) return;
+    isForeign ||= at < HEAD_SIZE && !isExpected(bytes, at);
+    if (destroyed || isForeign) return;
     if (!stream.push(bytes)) socket.pause();
   });
   // TLS may decrypt what came last in a turn of its own.

@@ -3,13 +3,12 @@ import type { TlsListenOptions } from "../../types.ts";
 import { requiredModule } from "../builtin.ts";
 import { certificateOf, problemOfTime } from "./certificate.ts";
 import {
-  MIN_VERSION,
   optionError,
   type TlsModule,
   type TlsServer,
   type TlsSocket,
 } from "./connection.ts";
-import { credentialsOf, pinsOf } from "./tls_options.ts";
+import { credentialsOf, minVersionOf, pinsOf } from "./tls_options.ts";
 
 /** The options of a server, checked, and what handshakes are made with. */
 export class ServerTerms {
@@ -30,7 +29,7 @@ export class ServerTerms {
     if (options?.cert === undefined || options.key === undefined) {
       throw new TypeError('the options "tls.cert" and "tls.key" are missing');
     }
-    const { clientCert = "none", minVersion = MIN_VERSION } = options;
+    const { clientCert = "none" } = options;
     if (!["none", "optional", "required"].includes(clientCert)) {
       throw new TypeError(
         `Cannot use option "tls.clientCert": "${clientCert}" is not "none", "optional" or "required"`,
@@ -55,7 +54,7 @@ export class ServerTerms {
     this.#serverOptions = {
       ...credentialsOf(options),
       ALPNProtocols: [protocol],
-      minVersion,
+      minVersion: minVersionOf(options.minVersion),
       allowHalfOpen: true,
       requestCert: clientCert !== "none",
       // See problemOf().

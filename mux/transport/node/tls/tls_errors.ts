@@ -1,5 +1,7 @@
 import { TlsError, type TlsErrorCode } from "../../../errors.ts";
 
+const NOT_TLS = "the other side does not speak TLS";
+
 /** Codes of OpenSSL and of Node, and texts of Deno, and what they mean. */
 const CODES: readonly (readonly [RegExp, TlsErrorCode, string])[] = [
   [/ALTNAME_INVALID|HOSTNAME_MISMATCH|not valid for name/, "wrong-name", ""],
@@ -50,7 +52,7 @@ const CODES: readonly (readonly [RegExp, TlsErrorCode, string])[] = [
     // The last is how Deno notices an echo server.
     /WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|UnexpectedMessage|InvalidContentType|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER|got ClientHello/,
     "not-tls",
-    "the other side does not speak TLS",
+    NOT_TLS,
   ],
   [
     /^(CERT_|INVALID_CA)|invalid peer certificate/,
@@ -148,22 +150,26 @@ export function isRefusal(cause: unknown): boolean {
     !/^peer /.test(`${message}`);
 }
 
+/** The error for another end whose first bytes are not TLS. */
+export function notTls(): TlsError {
+  return new TlsError("not-tls", NOT_TLS);
+}
+
 /**
- * The error of a server's handshake.
+ * The error of a server's handshake, whose client has begun as one of TLS does.
  *
  * @param cause the error of the runtime
  * @param sent bytes that the server has sent
  */
 export function serverErrorOf(cause: unknown, sent: number): Error {
   const error = tlsErrorOf(cause);
-  if (
-    !(error instanceof TlsError) || error.code !== "not-tls" ||
-    sent <= ALERT_SIZE
-  ) return error;
-  // It has understood a client that speaks TLS. Bun cannot read some alerts.
+  if (!(error instanceof TlsError) || error.code !== "not-tls") return error;
   return new TlsError(
     "handshake-failed",
-    "the client has ended the handshake: it may not trust the certificate",
+    sent > ALERT_SIZE
+      // Bun cannot read some alerts.
+      ? "the client has ended the handshake: it may not trust the certificate"
+      : "the client's first message is malformed",
     { cause },
   );
 }

@@ -1,5 +1,5 @@
 import { ipv6Of, nameOf } from "../../address_forms.ts";
-import type { Pem, TlsDialOptions } from "../../types.ts";
+import type { Pem, TlsDialOptions, TlsVersion } from "../../types.ts";
 import { requiredModule } from "../builtin.ts";
 import { fingerprintOf } from "./certificate.ts";
 
@@ -164,6 +164,21 @@ export function pinsOf(
       `Cannot use option "tls.pin": "${text}" is not the SHA-256 fingerprint of a certificate`,
     );
   });
+}
+
+/**
+ * The option `tls.minVersion`. For some values that are none, runtimes have a version
+ * of their own.
+ *
+ * @throws {TypeError} if it is no version
+ */
+export function minVersionOf(version: TlsVersion = "TLSv1.2"): TlsVersion {
+  if (version === "TLSv1.2" || version === "TLSv1.3") return version;
+  throw new TypeError(
+    `Cannot use option "tls.minVersion": "${
+      String(version)
+    }" is not "TLSv1.2" or "TLSv1.3"`,
+  );
 }
 
 /**
