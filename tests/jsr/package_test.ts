@@ -18,14 +18,14 @@ const { name, version, exports } = config();
 const OWN = `jsr:${name}@${version}`;
 
 let registry: Registry;
-let files: string[];
+let files: Record<string, string>;
 let env: Record<string, string>;
 
 Deno.test.beforeAll(async () => {
   await using folder = await temporaryFolder();
   await makeJsrPackage(folder.path);
   const own = packageIn(folder.path);
-  files = Object.keys(own.files);
+  ({ files } = own);
   registry = await serveRegistry([own, ...standIns()]);
   env = { JSR_URL: registry.url, NO_COLOR: "1" };
 });
@@ -106,10 +106,17 @@ Deno.test("jsr: each subpath has the documentation of its module, with examples 
 });
 
 Deno.test("jsr: the package consists of few files", () => {
-  const modules = files.filter((path) => path.endsWith(".js"));
+  const modules = Object.keys(files).filter((path) => path.endsWith(".js"));
   const entries = Object.keys(exports).length;
   // One or two for each entry and for each part that is loaded when it is needed.
   assertEquals(modules.length < 2 * entries + 20, true, `${modules.length}`);
+});
+
+Deno.test("jsr: V8 compiles what a start calls with its file", () => {
+  assertMatch(
+    files["/core.js"]!,
+    /^var dialOnce = \(async function dialOnce/m,
+  );
 });
 
 Deno.test("jsr: the command line serves with workers, and loads codecs, the rendezvous and what makes certificates", async () => {

@@ -11,6 +11,7 @@
 import { parseArgs } from "node:util";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 import { writeDeclarations } from "./declarations.ts";
+import { makeEager } from "./eager_functions.ts";
 import { joinModules } from "./join_modules.ts";
 import { pack } from "./pack.ts";
 import { checkEmpty, config, writeDocuments, writeJson } from "./sources.ts";
@@ -42,6 +43,7 @@ export async function makeJsrPackage(folder: string): Promise<void> {
       return `/* @ts-self-types="./${name}.d.ts" */`;
     },
   });
+  await makeEager(folder);
   await writeDeclarations(
     modules.path,
     folder,
