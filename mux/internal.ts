@@ -25,7 +25,12 @@ export {
 export { nextTurn } from "./flow/turns.ts";
 export { resolveOptions, type SessionOptions } from "./options.ts";
 export { OFFERED_PER_TURN } from "./table/channel_table.ts";
-export type { ErrorOwner, RawChannel, RawSession } from "./raw.ts";
+export type {
+  ErrorOwner,
+  OpenCallbacks,
+  RawChannel,
+  RawSession,
+} from "./raw.ts";
 export { keepAliveOf } from "./flow/silence_watch.ts";
 export {
   isSessionTransport,

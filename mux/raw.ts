@@ -191,6 +191,17 @@ export interface SessionChannels {
   whenSlotFreed(): Promise<void>;
 }
 
+/**
+ * Callbacks for the answer to an OPEN. Exactly one of them is called; neither may
+ * throw.
+ */
+export interface OpenCallbacks {
+  /** The channel is open. */
+  resolve(channel: RawChannel): void;
+  /** There is none. */
+  reject(reason: unknown): void;
+}
+
 /** A session whose channels are {@linkcode RawChannel}s. */
 export interface RawSession extends Session {
   /** Its channels. */
@@ -215,16 +226,12 @@ export interface RawSession extends Session {
   readonly account: MemoryAccount;
   /**
    * Opens a channel by callbacks, without a promise, for a layer that opens a
-   * channel per message. Exactly one of them is called; neither may throw.
+   * channel per message.
    *
    * @param isPing whether the channel may be one more than `maxChannels` allows:
    * it asks for a sign of life, and there is one such channel at a time
    */
-  openRaw(
-    resolve: (channel: RawChannel) => void,
-    reject: (reason: unknown) => void,
-    isPing?: boolean,
-  ): void;
+  openRaw(callbacks: OpenCallbacks, isPing?: boolean): void;
   /**
    * Asks the peer for a sign of life, because nothing arrives; set by the layer
    * above. It returns whether it has asked; false also if the peer must not be

@@ -46,7 +46,7 @@ import type {
 import { MemoryAccount } from "./flow/memory_account.ts";
 import type { SharedPool } from "./flow/memory_pool.ts";
 import { DEFERRED_WRITES } from "./flow/deferred_writes.ts";
-import type { RawChannel, RawSession } from "./raw.ts";
+import type { OpenCallbacks, RawSession } from "./raw.ts";
 import type {
   Channel,
   Duplex,
@@ -233,12 +233,8 @@ export class QmuxSession implements RawSession {
     return this.channels.openUntil(options);
   }
 
-  openRaw(
-    resolve: (channel: RawChannel) => void,
-    reject: (reason: unknown) => void,
-    isPing = false,
-  ): void {
-    this.channels.open(resolve, reject, isPing ? 1 : 0);
+  openRaw(callbacks: OpenCallbacks, isPing = false): void {
+    this.channels.open(callbacks, isPing ? 1 : 0);
   }
 
   accept(handler: (channel: Channel) => void): void {

@@ -323,3 +323,29 @@ Deno.test("Peer.close: draining waits for a call that has arrived before the ser
   assert(error instanceof RemoteError, String(error));
   assert(["not-found", "unavailable"].includes(error.code!), error.code);
 });
+
+Deno.test("close(): whatever calls a handler of signals or events may call it directly", async () => {
+  // Node and Bun pass the name and the number of a signal, an event target the event.
+  for (const args of [["SIGTERM", 15], [new Event("unload")], []]) {
+    const listener = await listen("tcp://127.0.0.1:0");
+    const peer = await dial(listener.addr);
+    const reconnecting = await dial(listener.addr, { reconnect: {} });
+    for (const one of [peer, reconnecting, listener]) {
+      const handler: unknown = one.close.bind(one);
+      await (handler as (...args: unknown[]) => unknown)(...args);
+      assertEquals(await one.closed, undefined);
+    }
+  }
+});
+
+Deno.test("close(): what is neither options nor passed by a signal is refused", async () => {
+  const [peer, other] = memoryPair();
+  for (const wrong of [5_000, true, null, []]) {
+    await assertRejects(
+      () => peer.close(wrong as never),
+      TypeError,
+      "Cannot use options of close()",
+    );
+  }
+  await Promise.all([peer.close(), other.close()]);
+});

@@ -326,13 +326,14 @@ export interface CloseOptions {
 }
 
 /**
- * Checks the options of `close()`.
+ * Checks the options of `close()`. A signal passes its name instead, if it calls the
+ * method: `process.on("SIGTERM", peer.close.bind(peer))`.
  *
  * @throws {TypeError} if `signal` is not a signal
  * @throws {RangeError} if `drainTimeout` is out of range
  */
 export function checkCloseOptions(options: CloseOptions): void {
-  checkObject("options of close()", options);
+  if (typeof options !== "string") checkObject("options of close()", options);
   checkSignal(options.signal);
   checkTime("drainTimeout", options.drainTimeout);
 }

@@ -17,7 +17,7 @@ import type { FrameSender } from "../wire/frame_sender.ts";
 import { LONE_QUANTUM, SEND_QUANTUM } from "../wire/frame.ts";
 import type { CreditSource, DataSource } from "../wire/frame_source.ts";
 import { Queue } from "../../queue.ts";
-import type { ErrorOwner, RawChannel } from "../raw.ts";
+import type { ErrorOwner, OpenCallbacks, RawChannel } from "../raw.ts";
 import { view } from "../../view.ts";
 import {
   ReceiveWindow,
@@ -39,12 +39,6 @@ export interface ChannelHost {
   slotFreed(channel: QmuxChannel): void;
   /** Called when the channel has closed: frames no longer use its ID. */
   forget(channel: QmuxChannel): void;
-}
-
-/** Callbacks for the answer to an OPEN. Exactly one of them is called. */
-export interface OpenCallbacks {
-  resolve(channel: RawChannel): void;
-  reject(reason: unknown): void;
 }
 
 /** Bytes passed to `send()` that wait for credit or for other channels. */

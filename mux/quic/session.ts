@@ -12,7 +12,7 @@ import {
 } from "../flow/turns.ts";
 import { keepAliveOf } from "../flow/silence_watch.ts";
 import { resolveOptions, type SessionOptions } from "../options.ts";
-import type { RawChannel, RawSession } from "../raw.ts";
+import type { OpenCallbacks, RawSession } from "../raw.ts";
 import { ChannelTable } from "../table/channel_table.ts";
 import { settlesWithin, timeLimit } from "../../time_limit.ts";
 import type { SessionTap } from "../transport/types.ts";
@@ -158,12 +158,8 @@ export class QuicSession implements RawSession, StreamHost {
     return this.channels.openUntil(options);
   }
 
-  openRaw(
-    resolve: (channel: RawChannel) => void,
-    reject: (reason: unknown) => void,
-    isPing = false,
-  ): void {
-    this.channels.open(resolve, reject, isPing ? 1 : 0);
+  openRaw(callbacks: OpenCallbacks, isPing = false): void {
+    this.channels.open(callbacks, isPing ? 1 : 0);
   }
 
   accept(handler: (channel: Channel) => void): void {

@@ -15,13 +15,13 @@ export class ChannelIds {
   }
 
   /** Takes the next ID that is not in use. */
-  take(inUse: { has(id: number): boolean }): number {
+  take(inUse: { get(id: number): unknown }): number {
     for (;;) {
       const id = this.#next;
       if (id === MAX_UINT32) this.#wrapped = true;
       this.#next = (id + 1) >>> 0;
       // Before the IDs have wrapped, none is in use twice.
-      if (!this.#wrapped || !inUse.has(id)) return id;
+      if (!this.#wrapped || inUse.get(id) === undefined) return id;
     }
   }
 
@@ -55,10 +55,13 @@ const MIN_ENTRIES = 8;
  */
 export class ChannelMap<T extends Identified> {
   #entries = emptyEntries<T>(MIN_ENTRIES);
+  /**
+   * The ID of each entry. With a thousand calls in flight, the channels have left the
+   * processor's cache, and a search must not load those that it passes.
+   */
+  #ids = new Uint32Array(MIN_ENTRIES);
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
   #size = 0;
-  /** The channel that was found last: several frames in a row are for one. */
-  #last: T | undefined;
 
   /** The number of channels. */
   get size(): number {
@@ -67,14 +70,7 @@ export class ChannelMap<T extends Identified> {
 
   /** The channel with this ID, if there is one. */
   get(id: number): T | undefined {
-    const last = this.#last;
-    if (last !== undefined && last.id === id) return last;
-    return this.#last = this.#entries[this.#find(id)];
-  }
-
-  /** Whether there is a channel with this ID. */
-  has(id: number): boolean {
-    return this.get(id) !== undefined;
+    return this.#entries[this.#find(id)];
   }
 
   /** Adds a channel whose ID is not in the map. */
@@ -82,12 +78,13 @@ export class ChannelMap<T extends Identified> {
     if (++this.#size * 2 > this.#entries.length) {
       this.#resize(this.#entries.length * 2);
     }
-    this.#entries[this.#find(item.id)] = item;
+    this.#put(item);
   }
 
   /** Removes the channel with this ID, if there is one. */
   delete(id: number): void {
     const entries = this.#entries;
+    const ids = this.#ids;
     const mask = entries.length - 1;
     let gap = this.#find(id);
     if (entries[gap] === undefined) return;
@@ -96,17 +93,22 @@ export class ChannelMap<T extends Identified> {
     for (let at = (gap + 1) & mask;; at = (at + 1) & mask) {
       const item = entries[at];
       if (item === undefined) break;
-      const home = this.#home(item.id);
+      const home = this.#home(ids[at]!);
       if (((at - home) & mask) < ((at - gap) & mask)) continue;
       entries[gap] = item;
+      ids[gap] = ids[at]!;
       gap = at;
     }
     entries[gap] = undefined;
-    this.#last = undefined;
     this.#size--;
     if (entries.length > MIN_ENTRIES && this.#size * 8 < entries.length) {
       this.#resize(entries.length / 2);
     }
+  }
+
+  /** How many other entries a search for this ID looks at; for tests. */
+  distance(id: number): number {
+    return (this.#find(id) - this.#home(id)) & (this.#entries.length - 1);
   }
 
   /** All channels, in no particular order. */
@@ -121,19 +123,24 @@ export class ChannelMap<T extends Identified> {
   /** The index of the ID, or of the gap where it would be. */
   #find(id: number): number {
     const entries = this.#entries;
+    const ids = this.#ids;
     const mask = entries.length - 1;
     let at = this.#home(id);
-    for (;;) {
-      const item = entries[at];
-      if (item === undefined || item.id === id) return at;
-      at = (at + 1) & mask;
-    }
+    while (entries[at] !== undefined && ids[at] !== id) at = (at + 1) & mask;
+    return at;
+  }
+
+  #put(item: T): void {
+    const at = this.#find(item.id);
+    this.#entries[at] = item;
+    this.#ids[at] = item.id;
   }
 
   #resize(length: number): void {
     const items = this.values();
     this.#entries = emptyEntries(length);
-    for (const item of items) this.#entries[this.#find(item.id)] = item;
+    this.#ids = new Uint32Array(length);
+    for (const item of items) this.#put(item);
   }
 }
 

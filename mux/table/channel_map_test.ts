@@ -7,7 +7,7 @@ import {
 import { ChannelIds, ChannelMap } from "./channel_map.ts";
 import { forSeeds } from "../../tests/support/random.ts";
 
-const NONE = new Set<number>();
+const NONE = new Map<number, unknown>();
 
 Deno.test("ChannelIds: count up from 0, even if none is in use", () => {
   const ids = new ChannelIds();
@@ -32,7 +32,7 @@ Deno.test("ChannelIds: wrap after 2^32 - 1", () => {
 
 Deno.test("ChannelIds: skip IDs in use after they have wrapped", () => {
   const ids = new ChannelIds(2 ** 32 - 1);
-  const inUse = new Set([0, 1, 3, 2 ** 32 - 1]);
+  const inUse = new Map([0, 1, 3, 2 ** 32 - 1].map((id) => [id, id]));
   // The highest one is in use since before.
   assertEquals(ids.take(NONE), 2 ** 32 - 1);
   assertEquals([1, 2].map(() => ids.take(inUse)), [2, 4]);
@@ -67,7 +67,6 @@ Deno.test("ChannelMap: has the same items as a Map after any sequence", async ()
     for (let i = 0; i < spread; i++) {
       const id = (base + i) >>> 0;
       assertStrictEquals(map.get(id), model.get(id));
-      assertEquals(map.has(id), model.has(id));
     }
     assertEquals(new Set(map.values()), new Set(model.values()));
   });
@@ -75,23 +74,10 @@ Deno.test("ChannelMap: has the same items as a Map after any sequence", async ()
 
 /** The mean number of items that a map compares to find an ID to be absent. */
 function comparisons(present: number[], absent: number[]): number {
-  let compared = 0;
-  class Item {
-    readonly #id: number;
-    constructor(id: number) {
-      this.#id = id;
-    }
-    // Every comparison reads it.
-    get id(): number {
-      compared++;
-      return this.#id;
-    }
-  }
-  const map = new ChannelMap<Item>();
-  for (const id of present) map.add(new Item(id));
-  compared = 0;
-  for (const id of absent) map.get(id);
-  return compared / absent.length;
+  const map = new ChannelMap<{ id: number }>();
+  for (const id of present) map.add({ id });
+  const compared = absent.map((id) => map.distance(id));
+  return compared.reduce((sum, count) => sum + count, 0) / absent.length;
 }
 
 Deno.test("ChannelMap: finds an ID to be absent after a few comparisons", () => {

@@ -3,11 +3,7 @@ import { reasonOf } from "../../abort_reason.ts";
 import { rejectedBy } from "../../check_option.ts";
 import { MuxError, protocolError } from "../errors.ts";
 import { BlockPool } from "../channel/receive_buffer.ts";
-import {
-  type ChannelHost,
-  type OpenCallbacks,
-  QmuxChannel,
-} from "../channel/channel.ts";
+import { type ChannelHost, QmuxChannel } from "../channel/channel.ts";
 import { AcceptQueue } from "./accept_queue.ts";
 import { ChannelIds, ChannelMap } from "./channel_map.ts";
 import type { FrameSink } from "../wire/frame_decoder.ts";
@@ -16,7 +12,7 @@ import { PACKET_LIMITS, type ResolvedSessionOptions } from "../options.ts";
 import type { MemoryAccount } from "../flow/memory_account.ts";
 import { WindowBudget } from "../flow/window_budget.ts";
 import { RoundTrip, type WindowPolicy } from "../flow/windows.ts";
-import type { SessionChannels } from "../raw.ts";
+import type { OpenCallbacks, SessionChannels } from "../raw.ts";
 import type { Channel, SessionUsage, WaitOptions } from "../types.ts";
 import { type Clock, TurnClock } from "../flow/turns.ts";
 
@@ -188,19 +184,15 @@ export class ChannelTable implements FrameSink, ChannelHost, SessionChannels {
    *
    * @param extra how many more may be open than the limit allows
    */
-  open(
-    resolve: OpenCallbacks["resolve"],
-    reject: OpenCallbacks["reject"],
-    extra = 0,
-  ): QmuxChannel | undefined {
+  open(callbacks: OpenCallbacks, extra = 0): QmuxChannel | undefined {
     const mayOpen = this.#mayOpen(this.openable + extra);
     const windowSize = mayOpen ? this.#budget.openOwn() : 0;
     if (windowSize === 0) {
-      reject(this.#closed ?? this.#limitExceeded());
+      callbacks.reject(this.#closed ?? this.#limitExceeded());
       return undefined;
     }
     const channel = this.#newChannel("opening", windowSize);
-    channel.openCallbacks = { resolve, reject };
+    channel.openCallbacks = callbacks;
     this.queue.open(channel.id, windowSize, this.#options.maxPacketSize);
     this.#roundTrip.probeSent(channel.id);
     return channel;
@@ -210,12 +202,15 @@ export class ChannelTable implements FrameSink, ChannelHost, SessionChannels {
   openUntil({ signal }: WaitOptions): Promise<Channel> {
     const rejected = rejectedBy(signal);
     if (rejected !== undefined) return rejected;
-    const { promise, resolve, reject } = Promise.withResolvers<Channel>();
-    const channel = this.open(resolve, reject);
+    const opening = Promise.withResolvers<Channel>();
+    const { promise } = opening;
+    const channel = this.open(opening);
     if (signal === undefined || channel === undefined) return promise;
     const giveUp = () => {
       // An open that is answered can no longer be abandoned.
-      if (this.#abandon(channel)) reject(reasonOf(signal));
+      if (takeCallbacks(channel) === undefined) return;
+      channel.discard();
+      opening.reject(reasonOf(signal));
     };
     onAbort(signal, giveUp);
     return promise.finally(() => offAbort(signal, giveUp));
@@ -230,14 +225,6 @@ export class ChannelTable implements FrameSink, ChannelHost, SessionChannels {
         channel.abort(error);
       }
     });
-  }
-
-  /** Abandons a channel that is being opened; returns false if it is answered. */
-  #abandon(channel: QmuxChannel): boolean {
-    if (channel.openCallbacks === undefined) return false;
-    channel.openCallbacks = undefined;
-    channel.discard();
-    return true;
   }
 
   /** Refuses further channels, from either side. */

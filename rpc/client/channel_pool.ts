@@ -1,5 +1,6 @@
 import {
   MuxError,
+  type OpenCallbacks,
   type RawChannel,
   type RawSession,
 } from "../../mux/internal.ts";
@@ -53,7 +54,7 @@ export interface QueueLimits {
 }
 
 /** A call that needs a channel to be opened for it. */
-export class ChannelRequest implements Queued<ChannelRequest> {
+export class ChannelRequest implements Queued<ChannelRequest>, OpenCallbacks {
   queue: Fifo<ChannelRequest> | undefined;
   previous: ChannelRequest | undefined;
   next: ChannelRequest | undefined;
@@ -82,6 +83,14 @@ export class ChannelRequest implements Queued<ChannelRequest> {
     this.failed = failed;
     this.size = size;
     this.nested = nested;
+  }
+
+  resolve(channel: RawChannel): void {
+    this.#pool.opened(this, channel);
+  }
+
+  reject(error: unknown): void {
+    this.#pool.failed(this, error);
   }
 
   /** Leaves the queue and fails, unless the channel is already being opened. */
@@ -223,7 +232,7 @@ export class ChannelPool {
    */
   giveBack(channel: RawChannel): void {
     this.#spares.push(channel);
-    if (this.queued > 0) this.#startQueued();
+    if (this.#queued > 0) this.#startQueued();
     else if (this.#allowed) this.#checkUse();
   }
 
@@ -239,9 +248,12 @@ export class ChannelPool {
   ): boolean {
     let canOpen = true;
     this.#pings++;
-    this.#session.openRaw(opened, (error) => {
-      canOpen = false;
-      failed(error);
+    this.#session.openRaw({
+      resolve: opened,
+      reject: (error) => {
+        canOpen = false;
+        failed(error);
+      },
     }, true);
     return canOpen;
   }
@@ -273,9 +285,8 @@ export class ChannelPool {
 
   #takeSpare(): RawChannel | undefined {
     for (;;) {
-      // Oldest first: the peer measures the round trip when a channel is first
-      // used, so none should stay unused indefinitely.
-      const channel = this.#spares.shift();
+      // The newest: it is in the processor's cache, here and at the peer.
+      const channel = this.#spares.pop();
       // The peer may have closed an idle channel.
       if (channel === undefined || !(channel.peerClosed || channel.ended)) {
         return channel;
@@ -293,7 +304,8 @@ export class ChannelPool {
   }
 
   #grow(): void {
-    const most = Math.max(FEW_SPARE_CHANNELS, this.#waiting);
+    // Not fewer than before: few of the calls in flight may be waiting now.
+    const most = Math.max(FEW_SPARE_CHANNELS, this.#waiting, this.#target);
     this.#target = Math.min(MAX_SPARE_CHANNELS, most, this.#target * 2);
   }
 
@@ -304,26 +316,24 @@ export class ChannelPool {
       this.#spares.length + this.#opening < this.#target &&
       // The other slots are for calls.
       !channels.crowded &&
-      channels.outgoingSlots < this.#room && this.queued === 0
+      channels.outgoingSlots < this.#room && this.#queued === 0
     ) {
       this.#opening++;
-      session.openRaw(this.#spareOpened, this.#spareFailed);
+      session.openRaw(this.#spareCallbacks);
     }
   }
 
-  // Most calls open a spare channel, so these two are made once.
-
-  readonly #spareOpened = (channel: RawChannel): void => {
-    this.#opening--;
-    this.#spares.push(channel);
-    if (this.queued > 0) this.#startQueued();
-    else this.#checkUse();
-  };
-
-  readonly #spareFailed = (): void => {
-    // Calls will get the reason themselves.
-    this.#opening--;
-    this.#target = Math.min(this.#target, this.#spares.length);
+  /** Most calls open a spare channel, so these are made once. */
+  readonly #spareCallbacks: OpenCallbacks = {
+    resolve: (channel) => {
+      this.#opening--;
+      this.giveBack(channel);
+    },
+    reject: () => {
+      // Calls will get the reason themselves.
+      this.#opening--;
+      this.#target = Math.min(this.#target, this.#spares.length);
+    },
   };
 
   #checkUse(): void {
@@ -358,30 +368,36 @@ export class ChannelPool {
     if (nested) return openable > 0;
     // Calls that waited for longer come first.
     const isNext = queue === undefined
-      ? this.queued === 0
+      ? this.#queued === 0
       : queue === this.#urgent || this.#urgent.length === 0;
     return isNext && openable > this.#reserved && outgoingSlots < this.#room;
   }
 
   #open(request: ChannelRequest): void {
     this.#waiting++;
-    this.#session.openRaw((channel) => {
-      this.#waiting--;
-      this.#confirmed = true;
-      // The peer may have room for one more.
-      this.#room = Math.max(this.#room, this.#openAtPeer + 1);
-      this.#begin();
-      request.opened(channel);
-    }, (error) => {
-      this.#waiting--;
-      if (!this.#isFull(error)) return request.failed(error);
-      // One that has opened meanwhile may be all that takes the room: then no other
-      // channel would ever close.
-      const spare = this.#takeSpare();
-      if (spare === undefined) this.#wait(request, this.#urgent);
-      else request.opened(spare);
-      this.#shrink(0);
-    });
+    this.#session.openRaw(request);
+  }
+
+  /** The channel of a request is open. */
+  opened(request: ChannelRequest, channel: RawChannel): void {
+    this.#waiting--;
+    this.#confirmed = true;
+    // The peer may have room for one more.
+    this.#room = Math.max(this.#room, this.#openAtPeer + 1);
+    this.#begin();
+    request.opened(channel);
+  }
+
+  /** No channel could be opened for a request. */
+  failed(request: ChannelRequest, error: unknown): void {
+    this.#waiting--;
+    if (!this.#isFull(error)) return request.failed(error);
+    // One that has opened meanwhile may be all that takes the room: then no other
+    // channel would ever close.
+    const spare = this.#takeSpare();
+    if (spare === undefined) this.#wait(request, this.#urgent);
+    else request.opened(spare);
+    this.#shrink(0);
   }
 
   /** Channels of this side that the peer has confirmed. */
@@ -406,9 +422,9 @@ export class ChannelPool {
 
   #enqueue(request: ChannelRequest): void {
     const { maxQueuedCalls, maxQueuedCallSize } = this.#limits;
-    if (this.queued >= maxQueuedCalls) {
+    if (this.#queued >= maxQueuedCalls) {
       return request.failed(
-        full(`${this.queued} calls wait, the limit of "maxQueuedCalls"`),
+        full(`${this.#queued} calls wait, the limit of "maxQueuedCalls"`),
       );
     }
     if (this.#queuedSize + request.size > maxQueuedCallSize) {
@@ -449,7 +465,7 @@ export class ChannelPool {
     void this.#session.channels.whenSlotFreed().then(() => {
       this.#watching = false;
       this.#startQueued();
-      if (this.queued > 0) this.#watch();
+      if (this.#queued > 0) this.#watch();
     });
   }
 

@@ -9,7 +9,11 @@ import { FakeTime } from "../../tests/support/fake_time.ts";
 import { scriptedSession } from "../../tests/support/raw_peer.ts";
 import { close, confirm, eof, failure } from "../../tests/support/wire.ts";
 import { turn } from "../../tests/support/within.ts";
-import { ChannelPool, MAX_SPARE_CHANNELS } from "./channel_pool.ts";
+import {
+  ChannelPool,
+  FEW_SPARE_CHANNELS,
+  MAX_SPARE_CHANNELS,
+} from "./channel_pool.ts";
 
 /** Opens a channel as a call that finds no spare one does. */
 function opened(pool: ChannelPool): Promise<RawChannel> {
@@ -94,6 +98,17 @@ Deno.test("ChannelPool: a spare channel is ready after the first channel was ope
   await settled();
   const second = it.pool.take();
   assert(second !== undefined && second !== first);
+});
+
+Deno.test("ChannelPool: a call that finds no spare channel does not lower their number", async () => {
+  // A second without calls, as on a busy machine, closes spare channels.
+  using _time = new FakeTime();
+  await using it = accepted();
+  for (let i = 0; i < 5; i++) await use(it.pool, 300);
+  const { unused } = it.pool;
+  assert(unused > FEW_SPARE_CHANNELS);
+  for (let i = 0; i < 3; i++) await use(it.pool, unused + 1);
+  assert(it.pool.unused >= unused, `${it.pool.unused} of ${unused} are left`);
 });
 
 Deno.test("ChannelPool.take: no channel is returned twice", async () => {

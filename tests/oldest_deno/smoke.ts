@@ -3,8 +3,8 @@
  *
  *     npx --yes deno@2.0.0 run -A tests/oldest_deno/smoke.ts
  *
- * Every transport, with a plain call, a failing one, a byte stream whose ends
- * are closed one after the other, a streamed reply, a call back and big
+ * The transports that it has, with a plain call, a failing one, a byte stream whose
+ * ends are closed one after the other, a streamed reply, a call back and big
  * integers. Prints a line for each transport, or throws.
  *
  * It asserts for itself: whether the library of assertions runs on an older Deno

@@ -10,11 +10,14 @@ import { resolve } from "node:path";
 import { stop, transform } from "esbuild";
 import { type GetModuleInfo, type Plugin, rollup } from "rollup";
 
-/** The module that each program loads. */
-const CORE = "mod.js";
-
 /** How modules are joined. */
 export interface JoinOptions {
+  /**
+   * Names of files, and the modules that each has, with all that these import and that
+   * no file before it has. Rollup joins the others as their size suggests, so that a
+   * program may load several files for one function.
+   */
+  files: Record<string, readonly string[]>;
   /** Bytes that a file should have at least: smaller ones are joined if that is safe. */
   least: number;
   /** What an entry begins with. Default: nothing */
@@ -50,7 +53,7 @@ async function join(
   from: string,
   entries: readonly string[],
   to: string,
-  { least, banner = () => "", names = {} }: JoinOptions,
+  { files, least, banner = () => "", names = {} }: JoinOptions,
 ): Promise<void> {
   const bundle = await rollup({
     input: Object.fromEntries(
@@ -63,7 +66,7 @@ async function join(
       if (level === "warn") throw new Error(`Cannot join modules: ${message}`);
     },
   });
-  const core = new Set<string>();
+  const fileOf = new Map<string, string>();
   try {
     await bundle.write({
       dir: to,
@@ -74,10 +77,14 @@ async function join(
       minifyInternalExports: false,
       onlyExplicitManualChunks: true,
       manualChunks(id, { getModuleInfo }) {
-        if (core.size === 0) {
-          addImported(resolve(from, CORE), getModuleInfo, core);
+        if (fileOf.size === 0) {
+          for (const [file, paths] of Object.entries(files)) {
+            for (const path of paths) {
+              addImported(resolve(from, path), file, getModuleInfo, fileOf);
+            }
+          }
         }
-        return core.has(id) ? "core" : undefined;
+        return fileOf.get(id);
       },
       banner: ({ isEntry, fileName }) => isEntry ? banner(fileName) : "",
     });
@@ -86,17 +93,18 @@ async function join(
   }
 }
 
-/** Adds a module and all that are loaded with it to a set. */
+/** Gives a file a module and all that this imports, without what is in a file already. */
 function addImported(
   id: string,
+  file: string,
   getModuleInfo: GetModuleInfo,
-  to: Set<string>,
+  fileOf: Map<string, string>,
 ): void {
   const info = getModuleInfo(id);
-  if (to.has(id) || info === null || info.isExternal) return;
-  to.add(id);
+  if (fileOf.has(id) || info === null || info.isExternal) return;
+  fileOf.set(id, file);
   for (const imported of info.importedIds) {
-    addImported(imported, getModuleInfo, to);
+    addImported(imported, file, getModuleInfo, fileOf);
   }
 }
 

@@ -28,6 +28,12 @@ export async function makeJsrPackage(folder: string): Promise<void> {
   await using modules = await temporaryFolder();
   const { entries } = await pack(modules.path);
   await joinModules(modules.path, entries, folder, {
+    // A program that listens or dials over TCP loads nothing that it does not use.
+    files: {
+      core: ["mod.js"],
+      tcp: ["mux/transport/deno/conn.js"],
+      server: ["talk/listener/start.js", "rpc/handler/answering.js"],
+    },
     // Deno reads all files before it starts a program.
     least: 20_000,
     names,

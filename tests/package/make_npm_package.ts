@@ -50,8 +50,11 @@ export async function makeNpmPackage(
         ? source.replaceAll(MSGPACK.jsr, MSGPACK.npm)
         : source,
   });
-  // Bundlers do not divide a file: with larger ones, a page loads what it does not use.
-  await joinModules(modules.path, entries, folder, { least: 3_000 });
+  await joinModules(modules.path, entries, folder, {
+    files: { core: ["mod.js"] },
+    // Bundlers do not divide a file: with larger ones, a page loads what it does not use.
+    least: 3_000,
+  });
   await writeDeclarations(modules.path, folder, withLibrary);
   await writeDocuments(folder);
   await writeJson(`${folder}/package.json`, manifestOf(manifest, repository));

@@ -15,6 +15,7 @@ import {
 } from "../../mux/options.ts";
 import type {
   ErrorOwner,
+  OpenCallbacks,
   RawChannel,
   RawSession,
   SessionChannels,
@@ -134,8 +135,9 @@ class QueueSession implements RawSession, SessionChannels {
 
   open({ signal }: WaitOptions = {}): Promise<Channel> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const { promise, resolve, reject } = Promise.withResolvers<Channel>();
-    const channel = this.#open(resolve, reject);
+    const opening = Promise.withResolvers<Channel>();
+    const { promise, reject } = opening;
+    const channel = this.#open(opening);
     const onAbort = () => {
       if (channel?.opening === undefined) return;
       channel.opening = undefined;
@@ -145,11 +147,8 @@ class QueueSession implements RawSession, SessionChannels {
     return promise.finally(() => signal?.removeEventListener("abort", onAbort));
   }
 
-  openRaw(
-    resolve: (channel: RawChannel) => void,
-    reject: (reason: unknown) => void,
-  ): void {
-    this.#open(resolve, reject);
+  openRaw(callbacks: OpenCallbacks): void {
+    this.#open(callbacks);
   }
 
   accept(handler: (channel: Channel) => void): void {
@@ -207,17 +206,14 @@ class QueueSession implements RawSession, SessionChannels {
     return channel;
   }
 
-  #open(
-    resolve: (channel: RawChannel) => void,
-    reject: (reason: unknown) => void,
-  ): QueueChannel | undefined {
+  #open(callbacks: OpenCallbacks): QueueChannel | undefined {
     if (this.#reason !== undefined || this.openable <= 0) {
       const full = `Cannot open channel: ${this.#slots.outgoing} are open`;
-      reject(this.#reason ?? new MuxError("limit-exceeded", full));
+      callbacks.reject(this.#reason ?? new MuxError("limit-exceeded", full));
       return undefined;
     }
     const channel = this.#newChannel("outgoing");
-    channel.opening = { resolve, reject };
+    channel.opening = callbacks;
     this.line.send(() => this.peer.#offer(channel));
     return channel;
   }
@@ -253,7 +249,7 @@ interface Waiting {
 class QueueChannel implements RawChannel {
   readonly id: number;
   readonly direction: "outgoing" | "incoming";
-  opening: Opening | undefined;
+  opening: OpenCallbacks | undefined;
   eofReceived = false;
   failure: unknown;
   #far: QueueChannel | undefined;
@@ -682,12 +678,6 @@ class QueueChannel implements RawChannel {
     this.#onReadable = undefined;
     callback?.();
   }
-}
-
-/** The callbacks of `openRaw()`. */
-interface Opening {
-  resolve: (channel: RawChannel) => void;
-  reject: (reason: unknown) => void;
 }
 
 function channelClosed(): MuxError {

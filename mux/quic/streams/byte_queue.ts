@@ -1,9 +1,8 @@
-import { BufferRetention, growBuffer } from "../../wire/frame_queue.ts";
 import type { DataSource } from "../../wire/frame_source.ts";
+import type { SharedBuffers } from "./shared_buffers.ts";
+import type { SharingQueue } from "./room_share.ts";
 import { view } from "../../../view.ts";
 
-/** Bytes that are queued before a channel has to wait. */
-const TARGET = 256 * 1024;
 /** Passes through the microtask queue in which a turn may add more. */
 const PASSES = 4;
 
@@ -15,20 +14,21 @@ export interface ByteQueueOptions {
   onWritten(bytes: number): void;
   /** Called once, when a write has failed; there are no writes after that. */
   onError(error: unknown): void;
+  /** Where buffers come from. */
+  buffers: SharedBuffers;
 }
 
 /**
  * What one channel sends on a stream without frames: it gathers the bytes of a turn
  * and writes them at once, as the frame queue does.
  */
-export class ByteQueue {
+export class ByteQueue implements SharingQueue {
   readonly #options: ByteQueueOptions;
   #buffer = new Uint8Array(0);
   #spare = new Uint8Array(0);
   #length = 0;
-  readonly #retention = new BufferRetention();
   #source: DataSource | undefined;
-  #state: "idle" | "busy" | "stopped" = "idle";
+  #state: "idle" | "gathering" | "writing" | "stopped" = "idle";
   #idle: PromiseWithResolvers<void> | undefined;
 
   /** Makes an empty queue. */
@@ -36,9 +36,13 @@ export class ByteQueue {
     this.#options = options;
   }
 
-  /** Whether bytes may be queued now; otherwise {@linkcode schedule}. */
+  /** Whether bytes may be queued now; otherwise {@linkcode scheduleData}. */
   get hasRoom(): boolean {
-    return this.#length < TARGET;
+    return this.#length < this.#options.buffers.writeTarget;
+  }
+
+  get isWriting(): boolean {
+    return this.#state === "writing";
   }
 
   /** Queues bytes, which are copied. */
@@ -47,22 +51,22 @@ export class ByteQueue {
     const at = this.#length;
     this.#length = at + bytes.length;
     if (this.#length > this.#buffer.length) {
-      this.#buffer = growBuffer(this.#buffer, at, this.#length);
+      this.#buffer = this.#options.buffers.grow(this.#buffer, at, this.#length);
     }
     this.#buffer.set(bytes, at);
     this.#wake();
   }
 
-  /** Asks `source` for bytes before a coming write. */
-  schedule(source: DataSource): void {
+  scheduleData(source: DataSource): void {
     if (this.#state === "stopped") return;
     this.#source = source;
     this.#wake();
   }
 
-  /** Resolves when nothing is queued, or nothing will be written any more. */
   idle(): Promise<void> {
-    if (this.#state !== "busy") return Promise.resolve();
+    if (this.#state === "idle" || this.#state === "stopped") {
+      return Promise.resolve();
+    }
     return (this.#idle ??= Promise.withResolvers<void>()).promise;
   }
 
@@ -77,7 +81,7 @@ export class ByteQueue {
 
   #wake(): void {
     if (this.#state !== "idle") return;
-    this.#state = "busy";
+    this.#state = "gathering";
     void this.#run();
   }
 
@@ -90,6 +94,7 @@ export class ByteQueue {
       const length = this.#length;
       this.#buffer = this.#spare;
       this.#length = 0;
+      this.#state = "writing";
       try {
         await this.#options.write(view(buffer, 0, length));
       } catch (error) {
@@ -98,7 +103,8 @@ export class ByteQueue {
         return this.#options.onError(error);
       }
       if (this.#isStopped()) return;
-      this.#spare = this.#retention.retain(buffer, length);
+      this.#spare = this.#options.buffers.exchange(buffer) ?? buffer;
+      this.#state = "gathering";
       this.#options.onWritten(length);
     }
     if (this.#isStopped()) return;

@@ -1,14 +1,14 @@
 import { connectionLost, MuxError, protocolError } from "../../errors.ts";
 import { FrameDecoder, type FrameSink } from "../../wire/frame_decoder.ts";
 import { FrameQueue } from "../../wire/frame_queue.ts";
-import type { CreditSource, DataSource } from "../../wire/frame_source.ts";
+import type { CreditSource } from "../../wire/frame_source.ts";
 import type { FrameSource } from "../../wire/frame_sender.ts";
 import {
   type ChannelStream,
   isOfConnection,
   type StreamHost,
 } from "./channel_stream.ts";
-import type { WaitingStream } from "./send_room.ts";
+import { RoomShare } from "./room_share.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
 import type { StreamTap } from "../../transport/types.ts";
@@ -25,9 +25,6 @@ import type { QuicStreamLike } from "../types.ts";
  */
 type Phase = "opening" | "new" | "waiting" | "open" | "ended";
 
-/** Bytes of DATA from which on a stream queues no more while it writes. */
-const BESIDE_WRITE = 1_024;
-
 /** A channel ID in a frame: the stream says which channel it is. */
 const ID = 0;
 
@@ -35,14 +32,14 @@ const ID = 0;
  * A stream of this package's own dialect (mux/quic/SPEC.md): the frames of one
  * channel, as a byte stream would carry them.
  */
-export class FramedStream
-  implements ChannelStream, FrameSink, CreditSource, DataSource, WaitingStream {
+export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   readonly id: number;
   /** For the queue, which writes it into WINDOW_ADJUST. */
   readonly remoteId = ID;
   readonly #host: StreamHost;
   readonly #stream: Promise<QuicStreamLike>;
   readonly #queue: FrameQueue;
+  readonly #share: RoomShare;
   readonly #decoder = new FrameDecoder(this);
   #channelId: number;
   #phase: Phase;
@@ -51,12 +48,6 @@ export class FramedStream
   #reader: StreamReader | undefined;
   /** The channel whose credit is to be returned. */
   #creditSource: CreditSource | undefined;
-  /** The channel whose bytes are to be sent. */
-  #dataSource: DataSource | undefined;
-  /** Bytes of DATA in the queue, apart from those that are being written. */
-  #queued = 0;
-  /** Set while it waits for room, and resolves when that is over. */
-  #parked: PromiseWithResolvers<void> | undefined;
   #isReceiving = true;
   #finishing: Promise<void> | undefined;
   #isSending = true;
@@ -85,11 +76,12 @@ export class FramedStream
     this.#channelId = channelId ?? -1;
     this.#phase = channelId === undefined ? "new" : "opening";
     this.#queue = new FrameQueue({
-      write: (bytes) => this.#write(bytes),
+      write: (bytes) => this.#share.during(() => this.#writer.write(bytes)),
       onError: (error) => this.#broken(error),
       maxQueuedReplySize: host.maxQueuedReplySize,
       buffers: host.writeBuffers,
     });
+    this.#share = new RoomShare(host.sendRoom, this.#queue, false);
     void this.#read();
   }
 
@@ -100,9 +92,7 @@ export class FramedStream
   }
 
   get hasRoom(): boolean {
-    // More than this would wait beside what the write holds.
-    const mayQueue = !this.#queue.isWriting || this.#queued < BESIDE_WRITE;
-    return mayQueue && this.#queue.hasRoom && this.#host.sendRoom.isFree;
+    return this.#queue.hasRoom && this.#share.isFree;
   }
 
   /** Sends OPEN. */
@@ -135,8 +125,7 @@ export class FramedStream
 
   data(payload: Uint8Array): void {
     if (!this.#isSending) return;
-    this.#queued += payload.length;
-    this.#host.sendRoom.take(payload.length);
+    this.#share.take(payload.length);
     this.#queue.data(ID, payload);
   }
 
@@ -147,30 +136,17 @@ export class FramedStream
   close(isReply: boolean): void {
     this.#queue.close(ID, isReply);
     // The channel has no more bytes to send.
-    this.#unpark();
+    this.#share.leave();
     void this.#finish();
   }
 
   scheduleData(source: FrameSource): void {
-    this.#dataSource = source;
-    this.#queue.scheduleData(this);
+    this.#share.schedule(source);
   }
 
   scheduleCredit(source: FrameSource): void {
     this.#creditSource = source;
     this.#queue.scheduleCredit(this);
-  }
-
-  pull(isAlone?: boolean): boolean {
-    const { sendRoom } = this.#host;
-    if (!sendRoom.isFree) {
-      this.#parked = Promise.withResolvers();
-      sendRoom.wait(this);
-      return false;
-    }
-    const isLeft = this.#dataSource!.pull(isAlone);
-    sendRoom.serve();
-    return isLeft;
   }
 
   takeCredit(): number {
@@ -187,15 +163,7 @@ export class FramedStream
 
   end(): void {
     this.#queue.stop();
-    this.#unpark();
-  }
-
-  // --- WaitingStream -----------------------------------------------------------
-
-  goOn(): boolean {
-    this.#unpark();
-    this.#queue.scheduleData(this);
-    return !this.#queue.isWriting;
+    this.#share.leave();
   }
 
   // --- FrameSink ---------------------------------------------------------------
@@ -313,40 +281,14 @@ export class FramedStream
   }
 
   async #finishSending(): Promise<void> {
-    await this.#queue.idle();
-    while (this.#parked !== undefined) {
-      await this.#parked.promise;
-      await this.#queue.idle();
-    }
-    await this.#writer.finish(this.#queue);
+    await this.#writer.finish(this.#share);
     this.#sendingEnded();
     this.#releaseIfDone();
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
-    const size = this.#queued;
-    this.#queued = 0;
-    try {
-      await this.#writer.write(bytes);
-    } finally {
-      this.#host.sendRoom.give(size);
-    }
-  }
-
-  /** Waits no longer for room. */
-  #unpark(): void {
-    this.#host.sendRoom.leave(this);
-    this.#parked?.resolve();
-    this.#parked = undefined;
-  }
-
   #sendingEnded(): void {
     this.#isSending = false;
-    this.#unpark();
-    const size = this.#queued;
-    this.#queued = 0;
-    // It may also have been the next one to queue something.
-    this.#host.sendRoom.give(size);
+    this.#share.end();
   }
 
   #releaseIfDone(): void {

@@ -7,6 +7,7 @@ import {
   isOfConnection,
   type StreamHost,
 } from "./channel_stream.ts";
+import { RoomShare } from "./room_share.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
 import type { StreamTap } from "../../transport/types.ts";
@@ -15,12 +16,15 @@ import type { QuicStreamLike } from "../types.ts";
 /** What the opener of a stream sends first, so that the other side sees it. */
 const FIRST_BYTE = 0x21;
 /**
- * Bytes that a channel may have queued, or handed to QUIC, which has windows of its
- * own and says nothing of them.
+ * Bytes that a channel may have queued while there is room: QUIC has windows of its
+ * own, and says nothing of them.
  */
 const SEND_CREDIT = 256 * 1024;
-/** Bytes that a channel passes on at once. */
-const PACKET_SIZE = 64 * 1024;
+/**
+ * Bytes that a channel passes on at once. Each may queue as many without room, so that
+ * 2,048 channels that are not read have 8 MiB beside the room itself.
+ */
+const PACKET_SIZE = 4 * 1024;
 
 /**
  * A stream of qtalk-go's dialect (mux/quic/SPEC.md): only the bytes of a channel.
@@ -34,6 +38,7 @@ export class PlainStream implements ChannelStream {
   readonly #host: StreamHost;
   readonly #stream: Promise<QuicStreamLike>;
   readonly #queue: ByteQueue;
+  readonly #share: RoomShare;
   #channelId: number;
   readonly #writer: StreamWriter;
   readonly #tap: StreamTap | undefined;
@@ -67,10 +72,12 @@ export class PlainStream implements ChannelStream {
     this.#writer = new StreamWriter(stream, host, tap);
     this.#channelId = channelId ?? -1;
     this.#queue = new ByteQueue({
-      write: (bytes) => this.#writer.write(bytes),
+      write: (bytes) => this.#share.during(() => this.#writer.write(bytes)),
       onWritten: (bytes) => this.#written(bytes),
       onError: (error) => this.#broken(error),
+      buffers: host.writeBuffers,
     });
+    this.#share = new RoomShare(host.sendRoom, this.#queue, true);
     void this.#run(channelId !== undefined);
   }
 
@@ -81,7 +88,7 @@ export class PlainStream implements ChannelStream {
   }
 
   get hasRoom(): boolean {
-    return this.#queue.hasRoom;
+    return this.#queue.hasRoom && this.#share.isFree;
   }
 
   /** Lets the peer see the stream; nothing answers, so the channel is open. */
@@ -101,6 +108,8 @@ export class PlainStream implements ChannelStream {
   }
 
   data(payload: Uint8Array): void {
+    if (!this.#isSending) return;
+    this.#share.take(payload.length);
     this.#queue.add(payload);
   }
 
@@ -119,7 +128,7 @@ export class PlainStream implements ChannelStream {
   }
 
   scheduleData(source: FrameSource): void {
-    this.#queue.schedule(source);
+    this.#share.schedule(source);
   }
 
   scheduleCredit(source: FrameSource): void {
@@ -133,11 +142,12 @@ export class PlainStream implements ChannelStream {
 
   drain(): Promise<void> {
     // Ending the direction would say that it is complete.
-    return this.#finishing ?? this.#queue.idle();
+    return this.#finishing ?? this.#share.idle();
   }
 
   end(): void {
     this.#queue.stop();
+    this.#share.leave();
     this.#closed = true;
     this.#credited?.resolve();
   }
@@ -246,7 +256,7 @@ export class PlainStream implements ChannelStream {
 
   /** Writing has failed. */
   #broken(error: unknown): void {
-    this.#isSending = false;
+    this.#sendingEnded();
     if (isOfConnection(error) || this.#closed) return this.#releaseIfDone();
     // qtalk-go closes a channel in this way, and also ends its own direction.
     this.#stopped = true;
@@ -269,6 +279,8 @@ export class PlainStream implements ChannelStream {
   /** Ends both directions. */
   #end(): void {
     this.#closed = true;
+    // The channel has no more bytes to send.
+    this.#share.leave();
     void this.#finish();
     this.#credited?.resolve();
     if (this.#isReceiving) void this.#reader?.cancel();
@@ -276,10 +288,15 @@ export class PlainStream implements ChannelStream {
 
   /** Ends this direction, after what is queued. */
   #finish(): Promise<void> {
-    return this.#finishing ??= this.#writer.finish(this.#queue).then(() => {
-      this.#isSending = false;
+    return this.#finishing ??= this.#writer.finish(this.#share).then(() => {
+      this.#sendingEnded();
       this.#releaseIfDone();
     });
+  }
+
+  #sendingEnded(): void {
+    this.#isSending = false;
+    this.#share.end();
   }
 
   #releaseIfDone(): void {

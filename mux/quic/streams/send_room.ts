@@ -19,7 +19,8 @@ export interface WaitingStream {
  * with a limit for each stream only, 200 of them held 211 MiB.
  *
  * Two ends of this package read every stream at once, so that between them only the
- * network makes a stream wait.
+ * network makes a stream wait. qtalk-go reads a stream when its program does: see
+ * `RoomShare`.
  */
 export class SendRoom {
   #used = 0;

@@ -98,7 +98,7 @@ Deno.test("tls: small frames of a turn leave in one write, up to 4 KiB", async (
   const accepted = Promise.withResolvers<Channel>();
   far.accept(accepted.resolve);
   const opened = Promise.withResolvers<RawChannel>();
-  near.openRaw(opened.resolve, opened.reject);
+  near.openRaw(opened);
   const channel = await opened.promise;
   const sizes: number[] = [];
   const { write } = socket;

@@ -15,6 +15,9 @@ const VERSION = 3;
 /** The type of the message that a ClientHello is. */
 const CLIENT_HELLO = 1;
 
+/** Bytes after which nothing is looked at. */
+export const HEAD_SIZE = 6;
+
 /**
  * Whether bytes can be part of what the other end has to send first.
  *
@@ -25,16 +28,14 @@ export type IsExpected = (bytes: Uint8Array, at: number) => boolean;
 
 /** For a server: whether it can be a ClientHello. */
 export const isHello: IsExpected = (bytes, at) =>
-  at > 5 ||
   (bytes[0 - at] ?? HANDSHAKE) === HANDSHAKE &&
-    (bytes[1 - at] ?? VERSION) === VERSION &&
-    (bytes[5 - at] ?? CLIENT_HELLO) === CLIENT_HELLO;
+  (bytes[1 - at] ?? VERSION) === VERSION &&
+  (bytes[5 - at] ?? CLIENT_HELLO) === CLIENT_HELLO;
 
 /** For a client: whether it can be an answer to its ClientHello. */
 export const isAnswer: IsExpected = (bytes, at) =>
-  at > 1 ||
   [ALERT, HANDSHAKE].includes(bytes[0 - at] ?? HANDSHAKE) &&
-    (bytes[1 - at] ?? VERSION) === VERSION;
+  (bytes[1 - at] ?? VERSION) === VERSION;
 
 /** Keeps other bytes from TLS, and ends the handshake as soon as they arrive. */
 export function expecting(

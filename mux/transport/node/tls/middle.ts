@@ -1,7 +1,7 @@
 import { nextPass } from "../../../flow/turns.ts";
 import { requiredModule } from "../builtin.ts";
 import type { NodeSocket } from "../sockets.ts";
-import type { IsExpected } from "./first_bytes.ts";
+import { HEAD_SIZE, type IsExpected } from "./first_bytes.ts";
 
 /** What is used of a `stream.Duplex`. */
 interface Duplex {
@@ -66,6 +66,7 @@ export function middleOf(
     {};
   let truncated = false;
   let received = 0;
+  let isForeign = false;
   let isPaused = false;
   let sent = 0;
   let ownsSocket = false;
@@ -122,7 +123,8 @@ export function middleOf(
   socket.on("data", (bytes: Uint8Array) => {
     const at = received;
     received += bytes.length;
-    if (destroyed || !isExpected(bytes, at)) return;
+    isForeign ||= at < HEAD_SIZE && !isExpected(bytes, at);
+    if (destroyed || isForeign) return;
     if (!stream.push(bytes)) socket.pause();
   });
   // TLS may decrypt what came last in a turn of its own.
