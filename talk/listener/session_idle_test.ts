@@ -104,8 +104,14 @@ test("sessionIdleTimeout: after the last call of either side it is one to one an
 
 test("sessionIdleTimeout: a call that is under way is use, however long it takes", async (t) => {
   const { time, client, ended, close } = await lab(t);
+  const begun = Promise.withResolvers<void>();
   const answer = Promise.withResolvers<unknown>();
-  const call = client.call("later", [() => answer.promise]);
+  const call = client.call("later", [() => {
+    begun.resolve();
+    return answer.promise;
+  }]);
+  // To load what it needs may take more turns than the idle time has here.
+  await within(begun.promise, "the call");
   await pass(time, 10 * IDLE);
   assertEquals(ended.state, "pending");
   answer.resolve("late");
