@@ -6,6 +6,7 @@ import { FakeTime } from "../../../tests/support/fake_time.ts";
 import { MuxError } from "../../errors.ts";
 import { qmux } from "../../session.ts";
 import type { Transport } from "../../types.ts";
+import type { GatheringTransport } from "../types.ts";
 import {
   messagePortTransport,
   type MessageTransportOptions,
@@ -222,6 +223,23 @@ for (const takesText of [false, true]) {
     lab.say("gone");
     await until(() => writing.state !== "pending");
     assertEquals(`${writing.reason}`, "Error: the peer closed the transport");
+  });
+}
+
+for (const [processors, size] of [[1, 16 * 1024], [2, 4 * 1024]] as const) {
+  Deno.test(`messagePortTransport: with ${processors} processors, small frames leave together up to ${size / 1024} KiB`, () => {
+    const name = "hardwareConcurrency";
+    const own = Object.getOwnPropertyDescriptor(navigator, name);
+    const simulated = { value: processors, configurable: true };
+    Object.defineProperty(navigator, name, simulated);
+    try {
+      using lab = new Lab();
+      const { earlyWrite } = lab.transport as Partial<GatheringTransport>;
+      assertEquals(earlyWrite, size);
+    } finally {
+      if (own === undefined) Reflect.deleteProperty(navigator, name);
+      else Object.defineProperty(navigator, name, own);
+    }
   });
 }
 
