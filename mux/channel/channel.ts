@@ -41,6 +41,9 @@ export interface ChannelHost {
   forget(channel: QmuxChannel): void;
 }
 
+/** What a channel has received that has received nothing; it stays empty. */
+const NOTHING = new ReceiveBuffer();
+
 /** Bytes passed to `send()` that wait for credit or for other channels. */
 interface PendingWrite {
   bytes: Uint8Array;
@@ -100,8 +103,12 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   /** Whether the answer to the peer's CLOSE may leave with other frames. */
   #closeMayWait = false;
   readonly #sendWindow = new SendWindow();
-  readonly #receiveWindow: ReceiveWindow;
-  readonly #received: ReceiveBuffer;
+  /** Bytes that the peer was granted at first. */
+  readonly #grantedSize: number;
+  // These two are made when payload arrives: with a thousand calls in flight, what
+  // waits for an answer should be small (tests/bench/LOG.md).
+  #receiveWindow: ReceiveWindow | undefined;
+  #received = NOTHING;
   /** Undefined while no write is pending; most channels never have one. */
   #pendingWrites: Queue<PendingWrite> | undefined;
   /** Payload bytes that the peer accepts in one DATA frame. */
@@ -154,8 +161,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.outgoing = state === "opening";
     this.#host = host;
     this.#closeState = CLOSE[state];
-    this.#received = new ReceiveBuffer(host.blocks);
-    this.#receiveWindow = new ReceiveWindow(host.windows, windowSize);
+    this.#grantedSize = windowSize;
   }
 
   // --- Channel ---------------------------------------------------------------
@@ -261,7 +267,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   expect(bytes: number): void {
     if (!this.#mayReturnCredit()) return;
     const coming = this.buffered + this.#frameLeft;
-    this.#giveCredit(this.#receiveWindow.expect(bytes - coming));
+    this.#giveCredit(this.#window.expect(bytes - coming));
   }
 
   whenReadable(callback: () => void): void {
@@ -446,7 +452,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#creditScheduled = false;
     if (!this.#mayReturnCredit()) return 0;
     // The peer had used up its window: it needs this credit to continue.
-    if (this.#receiveWindow.granted === credit) this.#host.probeSent(this);
+    if (this.#window.granted === credit) this.#host.probeSent(this);
     return credit;
   }
 
@@ -485,7 +491,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    */
   onData(length: number): boolean {
     if (!this.#mayReceive()) return false;
-    this.#receiveWindow.receive(length);
+    this.#window.receive(length);
     this.#frameLeft = length;
     return this.#carried = true;
   }
@@ -499,6 +505,9 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
       this.#returnCredit(to - from);
     } else {
       this.#frameLeft -= to - from;
+      if (this.#received === NOTHING) {
+        this.#received = new ReceiveBuffer(this.#host.blocks);
+      }
       this.#received.borrow(chunk, from, to);
     }
   }
@@ -539,7 +548,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#sessionError = closed ? undefined : reason;
     this.#failSend(() => this.#named(reason));
     this.#receiveState = this.#receiveState["session-end"];
-    this.#receiveWindow.end();
+    this.#window.end();
     this.#closeState = this.#closeState["session-end"];
     this.#drainSlot();
     this.#finish();
@@ -555,17 +564,24 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.awaitsEndTurn = false;
     const { length } = this.#received;
     if (length > 0 || this.ended) this.#notifyReadable();
-    if (!this.#mayReceive()) this.#receiveWindow.end();
-    this.#received.own(this.#receiveWindow.granted);
+    if (!this.#mayReceive()) this.#window.end();
+    this.#received.own(this.#window.granted);
     return length;
   }
 
   // --- Private ---------------------------------------------------------------
 
+  get #window(): ReceiveWindow {
+    return this.#receiveWindow ??= new ReceiveWindow(
+      this.#host.windows,
+      this.#grantedSize,
+    );
+  }
+
   /** Drops what has arrived and sends CLOSE. */
   #drop(state: ReceiveState): void {
     this.#clearReceived();
-    this.#receiveWindow.release();
+    this.#window.release();
     this.#endReceive(state);
     this.#closeNow();
     this.#freeSlotIfEmpty();
@@ -619,10 +635,10 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #returnCredit(bytes: number): void {
     if (bytes === 0) return;
     if (!this.#mayReturnCredit()) {
-      this.#receiveWindow.drain(bytes);
+      this.#window.drain(bytes);
       return this.#freeSlotIfEmpty();
     }
-    this.#giveCredit(this.#receiveWindow.consume(bytes));
+    this.#giveCredit(this.#window.consume(bytes));
   }
 
   #giveCredit(credit: number): void {
@@ -718,7 +734,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
   #freeSlotIfEmpty(): void {
     if (this.#slotState !== "draining" || this.#received.length > 0) return;
     this.#slotState = "freed";
-    this.#receiveWindow.release();
+    this.#window.release();
     this.#host.slotFreed(this);
     this.#onDrained?.();
   }
@@ -768,7 +784,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    * then gives back everything at once.
    */
   #endWindow(): void {
-    if (!this.awaitsEndTurn) this.#receiveWindow.end();
+    if (!this.awaitsEndTurn) this.#window.end();
   }
 
   #finish(): void {

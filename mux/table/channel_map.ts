@@ -106,11 +106,6 @@ export class ChannelMap<T extends Identified> {
     }
   }
 
-  /** How many other entries a search for this ID looks at; for tests. */
-  distance(id: number): number {
-    return (this.#find(id) - this.#home(id)) & (this.#entries.length - 1);
-  }
-
   /** All channels, in no particular order. */
   values(): T[] {
     return this.#entries.filter((item) => item !== undefined);

@@ -74,10 +74,28 @@ Deno.test("ChannelMap: has the same items as a Map after any sequence", async ()
 
 /** The mean number of items that a map compares to find an ID to be absent. */
 function comparisons(present: number[], absent: number[]): number {
-  const map = new ChannelMap<{ id: number }>();
-  for (const id of present) map.add({ id });
-  const compared = absent.map((id) => map.distance(id));
-  return compared.reduce((sum, count) => sum + count, 0) / absent.length;
+  let compared = 0;
+  const counting: ProxyHandler<Uint32Array> = {
+    // Every comparison reads an ID.
+    get(ids, index) {
+      compared++;
+      return Reflect.get(ids, index);
+    },
+    set: (ids, index, id) => Reflect.set(ids, index, id),
+  };
+  const { Uint32Array } = globalThis;
+  globalThis.Uint32Array = new Proxy(Uint32Array, {
+    construct: (made, [length]) => new Proxy(new made(length), counting),
+  });
+  try {
+    const map = new ChannelMap<{ id: number }>();
+    for (const id of present) map.add({ id });
+    compared = 0;
+    for (const id of absent) map.get(id);
+  } finally {
+    globalThis.Uint32Array = Uint32Array;
+  }
+  return compared / absent.length;
 }
 
 Deno.test("ChannelMap: finds an ID to be absent after a few comparisons", () => {

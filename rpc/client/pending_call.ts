@@ -129,7 +129,8 @@ export abstract class PendingCall<T = unknown>
   readonly #context: CallContext;
   #state: PendingCallState = PENDING_CALL.opening;
   #channel!: RawChannel;
-  #reader!: ValueReader;
+  /** Made by `#reader`. */
+  #valueReader: ValueReader | undefined;
   #arguments: StreamedArguments | undefined;
   #lent: LentCallbacks | undefined;
   #header: ReceivedHeader | undefined;
@@ -225,12 +226,6 @@ export abstract class PendingCall<T = unknown>
     if (this.#state.name !== "header") return channel.discard();
     this.#channel = channel;
     const context = this.#context;
-    this.#reader = new ValueReader(
-      channel,
-      context.maxValueSize,
-      context.memory,
-      context.spare,
-    );
     // A responder of this package has done with a call when it has answered it.
     if (context.state.peerExtended) channel.deferClose(true);
     try {
@@ -320,6 +315,17 @@ export abstract class PendingCall<T = unknown>
   ): void {
     // As in giveUp().
     if (this.#fail(reason, errorSent)) this.outcome.reject(reason);
+  }
+
+  /** Made when the response arrives: what waits for one should be small. */
+  get #reader(): ValueReader {
+    const { maxValueSize, memory, spare } = this.#context;
+    return this.#valueReader ??= new ValueReader(
+      this.#channel,
+      maxValueSize,
+      memory,
+      spare,
+    );
   }
 
   #lending(): LentCallbacks {

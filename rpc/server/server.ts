@@ -172,10 +172,8 @@ export class Server {
 
   /** Waits for the call on a channel that the peer opened, and answers it. */
   serve(channel: RawChannel): void {
-    const { maxValueSize, account } = this.#options;
-    // A call of a callback must begin when other calls have taken all the rest.
-    const memory = account.headers.reserved;
-    const reader = new ValueReader(channel, maxValueSize, memory, this.#spare);
+    // Made with the first bytes: hundreds of channels may wait for a call.
+    let reader: ValueReader | undefined;
     let idle = true;
     let call: IncomingCall | undefined;
     this.#idle++;
@@ -189,6 +187,7 @@ export class Server {
         return;
       }
       try {
+        reader ??= this.#readerOf(channel);
         const request = this.#requests.read(reader, MAX_CALL_HEADER_SIZE);
         if (request === undefined) return reader.whenReadable(advance);
         idle = false;
@@ -211,6 +210,13 @@ export class Server {
       if (call.responder.state !== "returned") channel.whenClosed(advance);
     };
     channel.whenReadable(advance);
+  }
+
+  #readerOf(channel: RawChannel): ValueReader {
+    const { maxValueSize, account } = this.#options;
+    // A call of a callback must begin when other calls have taken all the rest.
+    const memory = account.headers.reserved;
+    return new ValueReader(channel, maxValueSize, memory, this.#spare);
   }
 
   #begin(
