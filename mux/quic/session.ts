@@ -315,7 +315,7 @@ export class QuicSession implements RawSession, StreamHost {
     try {
       for (;;) {
         const { value, done } = await reader.read();
-        if (done) return;
+        if (done || this.#state === "ended") return;
         this.#openedThere++;
         const stream = this.#addStream(Promise.resolve(value), undefined);
         // The peer waits for the end of each.

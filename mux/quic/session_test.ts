@@ -26,7 +26,7 @@ import {
   text,
   utf8,
 } from "../../tests/support/wire.ts";
-import { within } from "../../tests/support/within.ts";
+import { until, within } from "../../tests/support/within.ts";
 import { TlsError } from "../errors.ts";
 import type { SessionOptions } from "../options.ts";
 import { type QuicError, quicSession } from "./quic.ts";
@@ -173,11 +173,14 @@ test("quicSession(): streams without OPEN take no channel, and leave nothing", a
     Array.from({ length: 10 }, () => say(peer, open(0).subarray(0, 5))),
   );
   assertEquals(session.usage.channels, 0);
+  // Memory is counted for each.
+  await until(() => session.usage.held.channels === 10 * 8 * 1024);
   for (const { writer } of streams) await writer.close();
   // Their places are free again.
   const accepting = acceptOne(session);
   await say(peer, open(0));
   await accepting;
+  await until(() => session.usage.held.channels === 1024);
   await session.close();
 });
 

@@ -6,6 +6,7 @@
  */
 import type { FrameDecoder } from "../../wire/frame_decoder.ts";
 import type { FrameSource } from "../../wire/frame_sender.ts";
+import type { MemoryAccount } from "../../flow/memory_account.ts";
 import type { MuxError } from "../../errors.ts";
 import type { ChannelTable } from "../../table/channel_table.ts";
 import type { SendRoom } from "./send_room.ts";
@@ -52,6 +53,8 @@ export interface ChannelStream {
 
 /** What a stream needs from its session. */
 export interface StreamHost {
+  /** What the session holds. */
+  readonly account: MemoryAccount;
   /** The channels. */
   readonly channels: ChannelTable;
   /** Buffers to read into. */

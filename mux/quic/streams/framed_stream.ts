@@ -11,6 +11,7 @@ import {
 import { RoomShare } from "./room_share.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
+import { Unopened } from "./unopened.ts";
 import type { StreamTap } from "../../transport/types.ts";
 import type { QuicStreamLike } from "../types.ts";
 
@@ -40,6 +41,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   readonly #stream: Promise<QuicStreamLike>;
   readonly #queue: FrameQueue;
   readonly #share: RoomShare;
+  readonly #unopened: Unopened | undefined;
   readonly #decoder = new FrameDecoder(this);
   #channelId: number;
   #phase: Phase;
@@ -74,6 +76,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
     this.#tap = tap;
     this.#writer = new StreamWriter(stream, host, tap);
     this.#channelId = channelId ?? -1;
+    if (channelId === undefined) this.#unopened = new Unopened(host.account);
     this.#phase = channelId === undefined ? "new" : "opening";
     this.#queue = new FrameQueue({
       write: (bytes) => this.#share.during(() => this.#writer.write(bytes)),
@@ -163,6 +166,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
 
   end(): void {
     this.#queue.stop();
+    this.#unopened?.end();
     this.#share.leave();
   }
 
@@ -171,6 +175,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   onOpen(_id: number, windowSize: number, maxPacketSize: number): void {
     this.#expect("new", "OPEN");
     this.#phase = "waiting";
+    this.#unopened?.end();
     this.#host.channels.onOpen(this.id, windowSize, maxPacketSize);
   }
 
@@ -248,6 +253,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
       failure = error;
     }
     this.#isReceiving = false;
+    this.#unopened?.end();
     this.#lose(failure);
     if (this.#phase !== "waiting") void this.#finish();
     this.#host.receiveEnded(this);

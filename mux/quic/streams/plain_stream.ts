@@ -10,6 +10,7 @@ import {
 import { RoomShare } from "./room_share.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
+import { Unopened } from "./unopened.ts";
 import type { StreamTap } from "../../transport/types.ts";
 import type { QuicStreamLike } from "../types.ts";
 
@@ -39,6 +40,7 @@ export class PlainStream implements ChannelStream {
   readonly #stream: Promise<QuicStreamLike>;
   readonly #queue: ByteQueue;
   readonly #share: RoomShare;
+  readonly #unopened: Unopened | undefined;
   #channelId: number;
   readonly #writer: StreamWriter;
   readonly #tap: StreamTap | undefined;
@@ -71,6 +73,7 @@ export class PlainStream implements ChannelStream {
     this.#tap = tap;
     this.#writer = new StreamWriter(stream, host, tap);
     this.#channelId = channelId ?? -1;
+    if (channelId === undefined) this.#unopened = new Unopened(host.account);
     this.#queue = new ByteQueue({
       write: (bytes) => this.#share.during(() => this.#writer.write(bytes)),
       onWritten: (bytes) => this.#written(bytes),
@@ -147,6 +150,7 @@ export class PlainStream implements ChannelStream {
 
   end(): void {
     this.#queue.stop();
+    this.#unopened?.end();
     this.#share.leave();
     this.#closed = true;
     this.#credited?.resolve();
@@ -168,6 +172,7 @@ export class PlainStream implements ChannelStream {
       failure = error;
     }
     this.#isReceiving = false;
+    this.#unopened?.end();
     this.#tell(() => this.#receiveEnded(failure));
     this.#host.receiveEnded(this);
     this.#releaseIfDone();
@@ -195,6 +200,7 @@ export class PlainStream implements ChannelStream {
       );
     }
     this.#host.channels.tick();
+    this.#unopened?.end();
     this.#host.channels.onOpen(this.id, SEND_CREDIT, PACKET_SIZE);
     return true;
   }
