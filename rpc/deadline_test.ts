@@ -263,9 +263,16 @@ test("deadlines: streams that are returned too late are ended, as those of anoth
     own: () => streams("own"),
     socket: () => socket,
     far: async () => (await near.request("")).channel,
+    nested: () => ({ body: streams("nested").readable, more: [values] }),
+  };
+  const values = {
+    [Symbol.asyncIterator]: () => values,
+    next: () => Promise.resolve({ done: false, value: 1 }),
+    return: () => Promise.resolve(void ended.push("nested values")),
   };
   const { raw } = t.scriptedPeer({
-    handler: handlerFrom(withCall(async ({ selector }: Call) => {
+    handler: handlerFrom(withCall(async ({ selector, signal }: Call) => {
+      assert(!signal.aborted);
       const result = await results[selector.slice(1)]!();
       // The caller has not closed the call yet.
       time.tick(5_001);
@@ -276,6 +283,7 @@ test("deadlines: streams that are returned too late are ended, as those of anoth
     ["own", ["own readable", "own writable"]],
     ["socket", ["socket"]],
     ["far", ["far readable", "far writable"]],
+    ["nested", ["nested readable", "nested values"]],
   ];
   for (const [selector, ends] of expected) {
     ended.length = 0;

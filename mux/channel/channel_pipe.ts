@@ -98,11 +98,13 @@ export async function splice(a: Channel, b: Channel): Promise<void> {
  * {@linkcode splice}. It uses no streams, which cost more than a small call.
  *
  * @param onBytes called with all bytes as they leave
+ * @param onEof called when `from` has ended with EOF, which follows them
  */
 export async function pipe(
   from: RawChannel,
   to: RawChannel,
   onBytes?: (bytes: Uint8Array) => void,
+  onEof?: () => void,
 ): Promise<void> {
   try {
     await pipeBytes(from, to, onBytes);
@@ -110,12 +112,19 @@ export async function pipe(
     // The rest has no destination, and its sender must not wait.
     return from.cancelRead();
   }
-  pipeEnd(from, to);
+  pipeEnd(from, to, onEof);
 }
 
 /** Ends `to` as `from` has ended, and when `from` closes. */
-function pipeEnd(from: RawChannel, to: RawChannel): void {
+function pipeEnd(
+  from: RawChannel,
+  to: RawChannel,
+  onEof?: () => void,
+): void {
   if (from.failure !== undefined) return to.abort(from.failure);
-  if (from.eofReceived) to.closeWrite();
+  if (from.eofReceived) {
+    to.closeWrite();
+    onEof?.();
+  }
   from.whenClosed(() => to.discard());
 }

@@ -1,7 +1,7 @@
 import type { Handler } from "../types.ts";
 import { callbackIdIn } from "../wire/selector.ts";
+import { PointerFinder } from "./pointer_finder.ts";
 import { isPrefix, prefixOf } from "./pointers.ts";
-import { IdFinder } from "./received_pointers.ts";
 
 /** How many prefixes of IDs one session may have calls of. */
 const MAX_PREFIXES = 4_096;
@@ -45,6 +45,18 @@ export class LentTotal {
     return this.#holders.size + this.others;
   }
 
+  /**
+   * Whether a peer may be lent more, one after the other: if it holds fewer functions
+   * than could be lent to others, of `max` at all. So no peer can take all of them.
+   *
+   * @param held how many it holds. Default: none
+   * @param count how many more. Default: 1
+   */
+  hasRoom(max: number, held = 0, count = 1): boolean {
+    const before = count - 1;
+    return held + before < max - this.size - before;
+  }
+
   /** So many more peers hold a function, or fewer. */
   add(id: string, peers: number): void {
     const now = (this.#holders.get(id) ?? 0) + peers;
@@ -68,6 +80,11 @@ class Holdings {
   /** How many functions it holds. */
   get size(): number {
     return this.#counts.size + this.#others;
+  }
+
+  /** Whether it is known to hold a function. */
+  has(id: string): boolean {
+    return this.#counts.has(id);
   }
 
   /** It was lent a function, so many times. */
@@ -158,18 +175,28 @@ export class Loans {
    *
    * @param continued whether it continues: then the values that follow are the peer's
    * as they arrive, however the call ends. Default: no
-   * @param onLend called before the peer is lent another function
+   * @param mayLend called before the peer is lent another function, until it returns
+   * that it may not be lent more: then the rest does not reach it. Default: it may
    */
-  begin(prefix: string, continued = false, onLend?: () => void): Loan {
+  begin(
+    prefix: string,
+    continued = false,
+    mayLend: () => boolean = () => true,
+  ): Loan {
     const lent = continued ? undefined : new Holdings();
+    /** What the caller does not get, until it is known which side releases it. */
+    const lost = new Holdings();
+    let isTaken = continued ? true : undefined;
     let dropped = false;
     this.#undecided++;
-    const finder = new IdFinder(prefix, (id) => {
-      if (dropped) return this.#release(id, 1);
-      onLend?.();
-      lent?.add(id, 1);
-      this.#held.add(id, 1);
-    });
+    const finder = new PointerFinder((id) => {
+      dropped ||= !mayLend();
+      if (!dropped) {
+        lent?.add(id, 1);
+        this.#held.add(id, 1);
+      } else if (isTaken) this.#release(id, 1);
+      else if (isTaken === undefined) lost.add(id, 1);
+    }, prefix);
     return {
       onBytes: finder.add,
       onDropped: (bytes) => {
@@ -179,18 +206,23 @@ export class Loans {
       end: (taken) => {
         // A result that was declined has lent nothing, as its sender knows.
         if (!taken && lent !== undefined) this.#held.remove(lent);
+        isTaken ??= taken;
+        const all = lost.clear();
+        if (taken) { for (const [id, count] of all) this.#release(id, count); }
         this.#undecided--;
         this.#settle();
       },
     };
   }
 
-  /**
-   * Whether the peer may be lent more: if it holds fewer functions than could be lent
-   * to others, of `max` at all. So no peer can take all of them.
-   */
-  hasRoom(max: number): boolean {
-    return this.#held.size < max - this.#total.size;
+  /** Whether the peer may be lent so many more: see {@linkcode LentTotal.hasRoom}. */
+  hasRoom(max: number, count = 1): boolean {
+    return this.#total.hasRoom(max, this.#held.size, count);
+  }
+
+  /** Whether the peer is known to hold a function. */
+  holds(id: string): boolean {
+    return this.#held.has(id);
   }
 
   /** The owner has no longer what it had lent under an ID. */
@@ -225,7 +257,10 @@ export interface Loan {
   readonly onBytes: (bytes: Uint8Array) => void;
   /** Takes bytes of the result that do not reach the caller, after the others. */
   readonly onDropped: (bytes: Uint8Array) => void;
-  /** The call has ended, and its caller has taken the result or not. */
+  /**
+   * The call has ended. Its caller has taken the result, as far as the sender knows, or
+   * not: then the sender releases what is in a complete one.
+   */
   readonly end: (taken: boolean) => void;
 }
 

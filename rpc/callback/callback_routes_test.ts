@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { utf8 } from "../../tests/support/wire.ts";
 import { newId, newPrefix, RandomDigits } from "./pointers.ts";
 import {
   CallbackRoutes,
@@ -27,6 +28,9 @@ class FakeSession implements RoutedSession {
 }
 
 const handler = () => {};
+
+/** A function in an encoded value. */
+const pointer = (id: string) => `{"$fnptr":"${id}"}`;
 
 Deno.test("CallbackRoutes: a session that has ended leaves nothing at those that lent to it", () => {
   const lender = new FakeSession();
@@ -95,7 +99,7 @@ Deno.test("Loans: what was given back or declined is not released", () => {
   );
   const lend = (...ids: string[]) => {
     const loan = loans.begin(prefix);
-    loan.onBytes(new TextEncoder().encode(ids.join(" ")));
+    loan.onBytes(utf8(ids.map(pointer).join()));
     return loan;
   };
   lend(a, a, b).end(true);
@@ -122,7 +126,7 @@ Deno.test("Loans: what a session can have remembered is limited, and all that it
   const lend = (taken: boolean) => {
     for (const id of ids) {
       const loan = loans.begin(prefix);
-      loan.onBytes(new TextEncoder().encode(id));
+      loan.onBytes(utf8(pointer(id)));
       loan.end(taken);
     }
   };
@@ -136,18 +140,30 @@ Deno.test("Loans: what a session can have remembered is limited, and all that it
   assertEquals(released, 4_096);
 });
 
-Deno.test("Loans: what does not reach the caller is released at once", () => {
+Deno.test("Loans: what does not reach the caller is released, unless the owner does so", () => {
   const prefix = newPrefix();
   const released: string[] = [];
   const loans = new Loans(new FakeSession(), (id) => void released.push(id));
   const [sent, split, lost] = [1, 2, 3].map(() =>
     newId(prefix, "function", digits)
   ) as [string, string, string];
-  const loan = loans.begin(prefix);
-  const utf8 = new TextEncoder();
-  loan.onBytes(utf8.encode(sent + split.slice(0, 9)));
-  loan.onDropped(utf8.encode(`${split.slice(9)} ${lost}`));
-  assertEquals(released, [split, lost]);
+  const [begin, end] = [pointer(split).slice(0, 20), pointer(split).slice(20)];
+  const lend = (continued: boolean) => {
+    const loan = loans.begin(prefix, continued);
+    loan.onBytes(utf8(pointer(sent) + begin));
+    loan.onDropped(utf8(end + pointer(lost)));
+    return loan;
+  };
+  // What comes in a response that goes on is the caller's at once.
+  lend(true).end(false);
+  assertEquals(released.splice(0), [split, lost]);
+  for (const taken of [true, false]) {
+    const loan = lend(false);
+    assertEquals(released, []);
+    loan.end(taken);
+    loan.onDropped(utf8(pointer(lost)));
+    assertEquals(released.splice(0), taken ? [split, lost, lost] : []);
+  }
 });
 
 Deno.test("Loans: the total of several peers is what their owner has lent", () => {

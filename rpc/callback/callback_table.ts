@@ -97,6 +97,10 @@ export class LentStream {
         const source = this.#cuttable(sourceFor(this.#stream, call));
         return respondWithValues(source, call, respond, reports);
       });
+    } catch (error) {
+      // Nothing reads it if that could not be loaded; else it has ended.
+      this.#stop(error);
+      throw error;
     } finally {
       this.#onEnd();
     }
@@ -139,8 +143,12 @@ export class LentStream {
     }
     if (this.#state !== "unread") return;
     this.#state = "taken";
+    this.#stop(cut?.reason);
+  }
+
+  #stop(reason: unknown): void {
     try {
-      openSource(this.#stream).stop(cut?.reason);
+      openSource(this.#stream).stop(reason);
     } catch {
       // It is locked: something else reads it.
     }

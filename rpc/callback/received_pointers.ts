@@ -13,16 +13,13 @@ import { readUint32 } from "../../uint32.ts";
 import { concat } from "../../view.ts";
 import type { Caller } from "../types.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
-import { RELEASE_SELECTOR } from "../wire/selector.ts";
+import { PointerFinder } from "./pointer_finder.ts";
 import {
-  ID_LENGTH,
   type LendingHeader,
   lendsUntilReleased,
   POINTER_KEY,
-  PREFIX_LENGTH,
 } from "./pointers.ts";
-
-const ID_END = /[0vbw][0-9A-Za-z~-]{12}$/;
+import { releaseSoon } from "./release.ts";
 
 /**
  * Replaces the pointers in a decoded value by what they stand for, in place. The codec has
@@ -85,41 +82,6 @@ function reviveElements(
   for (const element of elements) set.add(revivePointers(element, functionFor));
 }
 
-/**
- * Finds IDs in bytes that arrive in pieces: all codecs write them as they are.
- * Their beginnings are random, so nothing else looks like one.
- */
-export class IdFinder {
-  readonly #prefix: string;
-  readonly #onId: (id: string) => void;
-  /** Makes one character of each byte. */
-  readonly #decoder = new TextDecoder("latin1");
-  /** The end of the bytes so far, in which an ID may have begun. */
-  #rest = "";
-
-  /** Finds the IDs that begin with `prefix`. */
-  constructor(prefix: string, onId: (id: string) => void) {
-    this.#prefix = prefix;
-    this.#onId = onId;
-  }
-
-  /** Looks at the next bytes. */
-  readonly add = (bytes: Uint8Array): void => {
-    const text = this.#rest + this.#decoder.decode(bytes);
-    let from = 0;
-    for (;;) {
-      const at = text.indexOf(this.#prefix, from);
-      if (at < 0 || at + ID_LENGTH > text.length) break;
-      from = at + PREFIX_LENGTH;
-      const id = text.slice(at, at + ID_LENGTH);
-      if (!ID_END.test(id)) continue;
-      this.#onId(id);
-      from = at + ID_LENGTH;
-    }
-    this.#rest = text.slice(Math.max(from, text.length - ID_LENGTH + 1));
-  };
-}
-
 /** A response of which the rest is dropped. */
 export interface DroppedResponse {
   /** The header of the response, if it was read. */
@@ -164,7 +126,7 @@ export function releaserOf(
 ): (bytes: Uint8Array) => void {
   const releaserAfter = (header: LendingHeader) =>
     lendsUntilReleased(header, eofSent)
-      ? new IdFinder(header.lends!, (id) => release(id, caller)).add
+      ? new PointerFinder((id) => releaseSoon(id, caller), header.lends).add
       : undefined;
   return header === undefined
     ? afterHeader((bytes) => releaserAfter(decode(bytes)))
@@ -182,14 +144,8 @@ export function releaseIn(
   caller: Caller,
 ): void {
   revivePointers(value, (id) => {
-    if (id.startsWith(lends)) release(id, caller);
+    if (id.startsWith(lends)) releaseSoon(id, caller);
   });
-}
-
-/** Releases a function at the peer that `caller` calls, so many times. */
-export function release(id: string, caller: Caller, count = 1): void {
-  // If this fails, the session has ended, and the function with it.
-  caller.call(RELEASE_SELECTOR + id, count).catch(() => {});
 }
 
 /** Passes the bytes after a header to what `begin` returns for it. */

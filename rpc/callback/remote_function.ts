@@ -6,8 +6,8 @@ import { callArguments, RemoteCall } from "../remote/remote.ts";
 import type { CallbackLife } from "../remote/callback_life.ts";
 import type { Call, Caller, CallOptions, Handler } from "../types.ts";
 import { receivedStream } from "../wire/received_stream.ts";
-import { RELEASE_SELECTOR } from "../wire/selector.ts";
 import { kindOf, nameAfter, remoteKey, type RemoteValue } from "./pointers.ts";
+import { releaseSoon } from "./release.ts";
 
 /** A function of the peer, as programs see it. */
 export type CallbackFunction =
@@ -453,8 +453,7 @@ export class RemoteFunction implements RemoteValue {
     if (count > 0) {
       this.#grants = 0;
       if (this.functions.peerExtended) {
-        // If this fails, the session has ended, and the function with it.
-        this.caller.call(RELEASE_SELECTOR + this.id, count).catch(() => {});
+        releaseSoon(this.id, this.caller, count);
       }
     }
     if (this.#loans === 0 && this.#value?.deref() === undefined) {

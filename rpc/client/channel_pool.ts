@@ -537,6 +537,8 @@ export interface ForwardedCall {
 export interface ForwardTargets {
   /** Whether a call goes to another peer after one has refused it. */
   readonly failsOver: boolean;
+  /** Whether few calls at a time can be at each of the peers. Default: no. */
+  readonly hasFewPlaces?: boolean;
   /**
    * How many calls can be in progress at the peers that are connected.
    *

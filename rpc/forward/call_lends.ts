@@ -1,7 +1,6 @@
 import type { MemoryKind } from "../../mux/internal.ts";
-import { prefixOf } from "../callback/pointers.ts";
+import { PointerFinder } from "../callback/pointer_finder.ts";
 import type { ServerCall } from "../server/server_call.ts";
-import { PointerFinder } from "./pointer_finder.ts";
 
 /** What an ID that is remembered counts as, in bytes. */
 const ID_SIZE = 128;
@@ -28,11 +27,11 @@ export class CallLends {
   ) {
     this.#memory = session.account.arguments;
     this.#finder = new PointerFinder((id) => {
-      if (prefixOf(id) !== prefix || this.#ids.has(id)) return;
+      if (this.#ids.has(id)) return;
       onId?.(id);
       if (!this.#memory.tryTake(ID_SIZE)) return;
       this.#ids.add(id);
-    });
+    }, prefix);
   }
 
   /** Looks at the next bytes of the call. */

@@ -1,4 +1,3 @@
-import type { RawChannel } from "../../mux/internal.ts";
 import { timeLimit } from "../../time_limit.ts";
 import type { ServerCall } from "../server/server_call.ts";
 
@@ -19,17 +18,17 @@ const MAX_WAIT_OF_CUT = 250;
  * as the target takes it: a target that does not read could otherwise never be
  * informed, and would keep the slots of both channels. It has less time if the
  * caller has cut the call off, as it does when its signal aborts.
+ *
+ * @param giveUpAtTarget closes it there; its argument says whether the caller was answered
  */
 export function watchCaller(
   { channel: incoming, request }: ServerCall,
-  outgoing: RawChannel,
-  onUnanswered: () => void,
+  giveUpAtTarget: (answered: boolean) => void,
 ): { answered(): void; stop(): void } {
   let answered = false;
   let cancelLimit: (() => void) | undefined;
   const giveUp = () => {
-    if (!answered) onUnanswered();
-    outgoing.discard();
+    giveUpAtTarget(answered);
     incoming.cancelRead();
   };
   const checkProgress = () => {

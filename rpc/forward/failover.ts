@@ -3,10 +3,12 @@ import { CallError, type RemoteError } from "../errors.ts";
 import { notFound } from "../handler/invoke.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
+import { callbackIdIn } from "../wire/selector.ts";
 import { noTarget, passedOn } from "./errors.ts";
 import { type Attempts, forwardCall } from "./forwarded_call.ts";
 import { KeptRequest } from "./kept_request.ts";
-import { isOfCallback } from "./lent_functions.ts";
+import { plainLenderOf } from "./plain_loans.ts";
+import { isOfCallback, isRelease, passRelease } from "./release.ts";
 
 /** An answer that refuses a call. */
 interface Refusal {
@@ -28,8 +30,9 @@ export async function forwardToSome(
   maxCallbacks: number,
 ): Promise<void> {
   const { selector, request: { nested } } = call;
-  // What a session that was lost had lent is not at any other one.
-  if (isOfCallback(selector)) return await notFound(call, respond);
+  if (isOfCallback(selector)) {
+    return await forwardToLender(call, respond, maxCallbacks);
+  }
   const request = targets.failsOver ? new KeptRequest(call) : undefined;
   /** The latest answer that refuses the call. */
   let refusal: Refusal | undefined;
@@ -77,4 +80,24 @@ export async function forwardToSome(
     request?.forget();
     request?.lent?.end();
   }
+}
+
+/**
+ * Forwards the call or the release of a function to the peer that has lent it to this
+ * client. What a session that was lost had lent is not at any other one.
+ */
+async function forwardToLender(
+  call: ServerCall,
+  respond: ServerResponder,
+  maxCallbacks: number,
+): Promise<void> {
+  const from = plainLenderOf(call.session, callbackIdIn(call.selector));
+  const pool = from && poolOf(from.lender);
+  if (from === undefined || pool === undefined) {
+    return await notFound(call, respond);
+  }
+  const { source, lender } = from;
+  if (isRelease(call)) return await passRelease(call, source, lender);
+  const target = { caller: lender, pool, nested: true, maxCallbacks };
+  await forwardCall(call, respond, target);
 }

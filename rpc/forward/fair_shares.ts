@@ -29,16 +29,25 @@ class Share {
  * client alone thus gets half of them, and the next one half of what is left:
  * whatever one takes, there is something for the next, though none ever gives a
  * place back. Clients that wait take turns.
+ *
+ * If places are few, they are what the target can do at once, and half of it would
+ * stay idle for a client alone. It then gets all that no other one waits for.
  */
 export class FairShares {
   readonly #limit: () => number;
+  readonly #areFew: boolean;
   readonly #shares = new Map<object, Share>();
   #running = 0;
   #waiting = 0;
 
-  /** Makes shares of the places that `limit` returns, which may change. */
-  constructor(limit: () => number) {
+  /**
+   * Makes shares of the places that `limit` returns, which may change.
+   *
+   * @param areFew whether none is kept for clients to come. Default: some are
+   */
+  constructor(limit: () => number, areFew = false) {
     this.#limit = limit;
+    this.#areFew = areFew;
   }
 
   /** How many clients have or want a place. */
@@ -86,7 +95,8 @@ export class FairShares {
   }
 
   #mayBegin({ running }: Share): boolean {
-    return running < this.#limit() - this.#running;
+    const free = this.#limit() - this.#running;
+    return this.#areFew ? free > 0 : running < free;
   }
 
   #take(place: Place, share: Share): void {

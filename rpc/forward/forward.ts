@@ -15,8 +15,9 @@ export interface ForwardOptions {
   /**
    * How many functions and streams of the target all clients together may hold, or of
    * each member if it is a pool. Use the `maxCallbacks` of the target. What a client in
-   * Go was lent counts until it leaves, since it releases nothing. An integer of at
-   * least 1, or `Infinity`. Default: 4,096.
+   * Go was lent counts until it leaves, since it releases nothing; only the
+   * client knows which of it is still used. An integer of at least 1, or `Infinity`.
+   * Default: 4,096.
    */
   maxCallbacks?: number | undefined;
 }
@@ -42,15 +43,16 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  * The clients share the target: no client has more calls in progress there than
  * could still be added for others. Further calls of a client wait, unread, for up
  * to 10 s, and then fail with `busy: ...`. Nor does a client hold more functions and
- * streams of the target than could still be lent to others: a further response that
- * has some is replaced by an error whose code is `limit-exceeded`, and a stream of
- * values is cut off. When a caller has closed its call, and
+ * streams of the target than could still be lent to others: a response that has more is
+ * replaced by an error whose code is `limit-exceeded`, and cut off if the client has got
+ * the beginning of it, as a stream of values is. When a caller has closed its call, and
  * the target takes none of the remaining bytes for 10 s (250 ms if the caller has
  * aborted the call), the call is closed at the target as well.
  *
  * A pool chooses a member for each call, as for calls of its own: its `balance`,
  * `maxFailovers`, `maxWaitingCalls` and `maxCallsPerMember` apply, and a call counts
- * as in flight until its response has ended. A call that a member has refused with
+ * as in flight until its response has ended. With `maxCallsPerMember`, a client may take
+ * all places for which no other one waits. A call that a member has refused with
  * `busy` or `unavailable` goes to another one, unless there is a stream among its
  * arguments, or more than 256 KiB of them were sent. If all refuse it, the caller
  * gets the latest refusal. A stream stays with its member, and is cut off if that is

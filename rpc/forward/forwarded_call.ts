@@ -16,7 +16,6 @@ import { markUnsent, type RemoteError, RpcError } from "../errors.ts";
 import { isServerCall, isServerResponder } from "../handler/invoke.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
-import type { ReceivedHeader } from "../wire/headers.ts";
 import { callbackIdIn } from "../wire/selector.ts";
 import { CallLends } from "./call_lends.ts";
 import { watchCaller } from "./caller_watch.ts";
@@ -31,13 +30,11 @@ import type { KeptRequest } from "./kept_request.ts";
 import {
   beginLoan,
   type ForwardedLoan,
-  isOfCallback,
-  isRelease,
   keepLent,
-  passRelease,
   releaserIn,
 } from "./lent_functions.ts";
 import { beginPlainLoan, plainLoans } from "./plain_loans.ts";
+import { isOfCallback, isRelease, passRelease } from "./release.ts";
 import { forwardedHeader } from "./request_header.ts";
 import {
   changedHeader,
@@ -88,7 +85,7 @@ function addRoute(
   to.routes ??= new CallbackRoutes();
   to.routes.add(prefix, from, () => async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
-    if (isRelease(call)) return await passRelease(call, lender);
+    if (isRelease(call)) return await passRelease(call, from, lender);
     const target = { caller: lender, pool, nested: true, maxCallbacks };
     await forwardCall(call, respond, target);
   });
@@ -118,26 +115,40 @@ export async function forwardCall(
     : lends === undefined
     ? undefined
     : new CallLends(lends, call);
+  /**
+   * Whether the target was sent EOF: it then takes a complete response for taken.
+   * That of the caller may have arrived, and not have been passed on.
+   */
+  let eofSent = false;
+  const onEofSent = () => eofSent = true;
+  const isEofSent = () => eofSent || attempts?.request.eofSent === true;
   const requestPiped = attempts === undefined
-    ? pipe(incoming, outgoing, lent?.onBytes)
+    ? pipe(incoming, outgoing, lent?.onBytes, onEofSent)
     : attempts.request.piped;
   attempts?.request.sendTo(outgoing);
   /** What was taken of the response, to read its header. */
   let taken: Uint8Array | undefined;
-  const release = (header: ReceivedHeader | undefined) =>
+  /** Releases what is left of a response that the caller does not wait for. */
+  const releaseAll = () =>
     releaseDropped({
       channel: outgoing,
-      // With a header that was read, it goes to the caller.
-      reader: header === undefined && taken !== undefined
-        ? { partial: taken }
-        : undefined,
-      header,
+      reader: taken && { partial: taken },
+      header: undefined,
       decode: (bytes) => call.request.context.responseHeaders.get(bytes),
-      eofSent: incoming.eofReceived,
+      eofSent: isEofSent(),
       caller: releaserIn(call.request.context.codec, target),
     });
-  const onUnanswered = () => release(undefined);
-  let watch = watchCaller(call, outgoing, onUnanswered);
+  /** Whether the response is complete and lends functions. */
+  let lendsAtOnce = false;
+  const giveUp = (answered: boolean) => {
+    if (!answered) releaseAll();
+    if (lendsAtOnce && incoming.eofReceived && !isEofSent()) {
+      // The caller has taken them.
+      outgoing.discardWithEof();
+      onEofSent();
+    } else outgoing.discard();
+  };
+  let watch = watchCaller(call, giveUp);
   await new Promise<void>((resolve) => outgoing.whenReadable(resolve));
   if (outgoing.buffered === 0 && !incoming.peerClosed) {
     watch.stop();
@@ -164,29 +175,32 @@ export async function forwardCall(
       watch.stop();
       if (!await attempts.refused(error)) return outgoing.discard();
       request.leave(outgoing);
-      watch = watchCaller(call, outgoing, onUnanswered);
+      watch = watchCaller(call, giveUp);
     }
   }
   const inspects = extended || !pool.allowsSpares ||
     isOfCallback(call.selector);
   let bytes = inspects ? headerBytes(outgoing, taken) : undefined;
-  if (extended && bytes === undefined && taken === undefined) {
-    // What the response lends must be known.
+  const reads = extended || isOfCallback(call.selector);
+  if (reads && bytes === undefined && taken === undefined) {
+    // What the response lends must be known, and whether it is that of a stream.
     await takeHeader(outgoing, (some) => taken = some);
     bytes = headerBytes(outgoing, taken);
   }
   const loan = extended
-    ? inspectHeader(bytes, call, target, outgoing, release, lent)
-    : inspectPlain(bytes, taken, call, target, outgoing, release);
+    ? inspectHeader(bytes, taken, call, target, outgoing, lent)
+    : inspectPlain(bytes, taken, call, target, outgoing);
   lent?.end();
+  // From now on, the loan has what does not reach the caller.
+  watch.answered();
+  lendsAtOnce = extended && loan?.isComplete === true;
   if (loan?.isRefused) {
     watch.stop();
     attempts?.request.stop();
-    // As for what is left in the channel: see `inspectHeader()`.
-    const isReleasedHere = !extended || incoming.eofReceived;
-    if (taken !== undefined && isReleasedHere) loan.onDropped(taken);
+    // What is left in the channel follows.
+    if (taken !== undefined) loan.onDropped(taken);
     outgoing.discard();
-    loan.end(false);
+    loan.end(isEofSent());
     throw tooManyLent(call);
   }
   if (extended && bytes !== undefined) {
@@ -195,22 +209,18 @@ export async function forwardCall(
       const size = PREFIX_SIZE + bytes.length;
       if (taken === undefined) outgoing.consume(size);
       else taken = taken.subarray(size);
-      const changed = sendFirst(header, call);
+      const changed = sendResponseHeader(header, call);
       if (changed !== undefined) await changed;
     }
   }
-  if (taken !== undefined) {
-    loan?.onBytes(taken);
-    await sendFirst(taken, call);
-  }
+  if (taken !== undefined) await sendTaken(taken, incoming, loan);
   respond.handOver();
-  watch.answered();
   await Promise.all([
     requestPiped,
     pipe(outgoing, incoming, loan?.onBytes),
   ]);
   watch.stop();
-  loan?.end(incoming.eofReceived);
+  loan?.end(isEofSent());
 }
 
 /**
@@ -286,13 +296,15 @@ function takeChannel(
 /**
  * Looks in the response header for whether the pool may open spare channels, and
  * whether the response lends functions. Returns what watches over those.
+ *
+ * @param taken what was taken of the response already
  */
 function inspectHeader(
   bytes: Uint8Array | undefined,
+  taken: Uint8Array | undefined,
   call: ServerCall,
   target: Target,
   channel: RawChannel,
-  release: (header: ReceivedHeader) => void,
   lent?: CallLends,
 ): ForwardedLoan | undefined {
   if (bytes === undefined) return undefined;
@@ -317,13 +329,10 @@ function inspectHeader(
       lender,
       max: maxCallbacks,
       continued,
+      bytes: taken ?? channel.peek(),
       cutOff: () => cutOff(channel, call),
     });
-    // Of a complete response, the target does so, if no EOF tells it otherwise.
-    if (loan === undefined) release(header);
-    else if (continued || call.channel.eofReceived) {
-      channel.whenDropped(loan.onDropped);
-    }
+    channel.whenDropped(loan.onDropped);
     return loan;
   } catch {
     // The caller gets the header too, and reports what is wrong with it.
@@ -343,9 +352,8 @@ function inspectPlain(
   call: ServerCall,
   target: Target,
   channel: RawChannel,
-  release: (header: ReceivedHeader) => void,
 ): ForwardedLoan | undefined {
-  inspectHeader(header, call, target, channel, release);
+  inspectHeader(header, taken, call, target, channel);
   const source = target.pool.session;
   if (source === undefined) return undefined;
   const { codec, responseHeaders } = call.request.context;
@@ -389,11 +397,30 @@ function forgetRead(
   if (source !== undefined) plainLoans(session, source)?.forget(id);
 }
 
-/**
- * Sends the beginning of a response; what follows is piped after it. A caller that has
- * gone needs none of it.
- */
-function sendFirst(
+/** Sends what was taken of a response as {@linkcode pipe} sends what follows. */
+async function sendTaken(
+  bytes: Uint8Array,
+  to: RawChannel,
+  loan: ForwardedLoan | undefined,
+): Promise<void> {
+  let rest = bytes;
+  try {
+    while (rest.length > 0) {
+      const sent = to.trySend(rest);
+      if (sent === 0) {
+        await new Promise<void>((resolve) => to.whenWritable(resolve));
+      }
+      loan?.onBytes(rest.subarray(0, sent));
+      rest = rest.subarray(sent);
+    }
+  } catch {
+    // The caller has gone.
+    loan?.onDropped(rest);
+  }
+}
+
+/** Sends the header of a response. A caller that has gone needs none. */
+function sendResponseHeader(
   bytes: Uint8Array,
   { channel }: ServerCall,
 ): Promise<void> | undefined {

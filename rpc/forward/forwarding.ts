@@ -17,7 +17,9 @@ import { busy, cancelled, replaced } from "./errors.ts";
 import { forwardToSome } from "./failover.ts";
 import { FairShares, Place } from "./fair_shares.ts";
 import { forwardCall } from "./forwarded_call.ts";
-import { isStray } from "./lent_functions.ts";
+import { isLender, releaserIn } from "./lent_functions.ts";
+import { plainLoans } from "./plain_loans.ts";
+import { isOfCallback, isRelease, passRelease } from "./release.ts";
 
 /** Milliseconds that a call waits for its turn. */
 const MAX_WAIT = 10_000;
@@ -44,7 +46,17 @@ export function forwardingTo(
   return inTurn(
     new FairShares(() => Math.min(maxConcurrentCalls, pool.capacity)),
     async (call, respond) => {
-      if (isStray(call, pool.session)) return await notFound(call, respond);
+      const { session } = pool;
+      if (isRelease(call) && isOfCallback(call.selector) && session) {
+        // Those of extended clients have a way back.
+        if (plainLoans(call.session, session) !== undefined) {
+          const { codec } = call.request.context;
+          const lender = releaserIn(codec, { caller: target, pool });
+          return await passRelease(call, session, lender);
+        }
+        // One that was lent nothing has the ID from elsewhere.
+        if (isLender(session)) return await notFound(call, respond);
+      }
       const { nested } = call.request;
       const to = { caller: target, pool, nested, maxCallbacks };
       await forwardCall(call, respond, to);
@@ -63,7 +75,10 @@ export function forwardingToSome(
   { maxConcurrentCalls, maxCallbacks }: ForwardLimits,
 ): HandlerFunction {
   return inTurn(
-    new FairShares(() => targets.capacity(maxConcurrentCalls)),
+    new FairShares(
+      () => targets.capacity(maxConcurrentCalls),
+      targets.hasFewPlaces,
+    ),
     (call, respond) => forwardToSome(call, respond, targets, maxCallbacks),
     targets,
   );

@@ -39,6 +39,8 @@ export class KeptRequest {
   #isSent = false;
   /** Whether it is the last one. */
   #isFinal = false;
+  /** Whether the peer of now was sent EOF. */
+  eofSent = false;
 
   /** Makes the request of a call of which nothing was sent. */
   constructor(call: ServerCall) {
@@ -67,7 +69,7 @@ export class KeptRequest {
   sendTo(to: RawChannel): void {
     this.#to = to;
     this.#piece = this.#offset = 0;
-    this.#isBlocked = this.#isSent = false;
+    this.#isBlocked = this.#isSent = this.eofSent = false;
     const step = () => this.#move(to, step);
     this.#step = step;
     step();
@@ -161,7 +163,10 @@ export class KeptRequest {
     const from = this.#from;
     if (from.failure !== undefined) to.abort(from.failure);
     else {
-      if (from.eofReceived) to.closeWrite();
+      if (from.eofReceived) {
+        to.closeWrite();
+        this.eofSent = true;
+      }
       const onClosed = this.#onClosed = () => to.discard();
       from.whenClosed(onClosed);
     }

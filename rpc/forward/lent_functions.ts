@@ -5,17 +5,16 @@ import {
   Loans,
   type RoutedSession,
 } from "../callback/callback_routes.ts";
-import { prefixOf } from "../callback/pointers.ts";
-import { release } from "../callback/received_pointers.ts";
+import { PointerFinder } from "../callback/pointer_finder.ts";
+import { ID_LENGTH, POINTER_KEY } from "../callback/pointers.ts";
+import { releaseSoon } from "../callback/release.ts";
 import type { ChannelPool } from "../client/channel_pool.ts";
 import { Client } from "../client/client.ts";
 import type { ServerCall } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
-import { callbackIdIn, RELEASE_SELECTOR } from "../wire/selector.ts";
 import type { CallLends } from "./call_lends.ts";
-import { passedOn } from "./errors.ts";
 
-/** Sessions whose peers say what the IDs of the functions begin with that they lend. */
+/** Sessions whose peers have lent functions of the form of this package. */
 const lenders = new WeakSet<RoutedSession>();
 
 /** What clients hold of the peers of sessions. */
@@ -57,58 +56,17 @@ export function releaserIn(
   return releaser;
 }
 
-/** Whether a selector calls or releases a function of an extended peer. */
-export function isOfCallback(selector: string): boolean {
-  return prefixOf(callbackIdIn(selector)) !== undefined;
-}
-
-/** Whether a call releases a function. */
-export function isRelease({ selector }: ServerCall): boolean {
-  return selector.startsWith(RELEASE_SELECTOR);
-}
-
-/**
- * Whether a call that has no way back releases a function of a target that says what
- * it lends. Then the caller was not lent it: it has the ID from elsewhere.
- */
-export function isStray(
-  call: ServerCall,
-  target: RoutedSession | undefined,
-): boolean {
-  return isRelease(call) && isOfCallback(call.selector) &&
-    target !== undefined && lenders.has(target);
-}
-
-/**
- * Passes a release on, and answers the call: of what the caller asks to give back, only
- * what it was lent itself. Others may hold the same function.
- *
- * @param lender calls the owner of the function
- */
-export async function passRelease(
-  call: ServerCall,
-  lender: Caller,
-): Promise<void> {
-  const id = callbackIdIn(call.selector);
-  const asked = await call.receive();
-  const loans = call.session.routes?.loansOf(id);
-  // As at the owner, any other argument than a number counts as 1.
-  const count = Number.isSafeInteger(asked) ? asked as number : 1;
-  const given = loans?.giveBack(id, count) ?? 0;
-  if (given === 0) return;
-  try {
-    await lender.call(RELEASE_SELECTOR + id, given);
-  } catch (error) {
-    // The caller still holds it, until its session ends.
-    loans!.add(id, given);
-    throw passedOn(error, call);
-  }
+/** Whether functions were lent that the peer of a session has. */
+export function isLender(source: RoutedSession): boolean {
+  return lenders.has(source);
 }
 
 /** What one response lends. */
 export interface ForwardedLoan extends Loan {
   /** Whether the caller does not get it, since it holds too many functions. */
   readonly isRefused: boolean;
+  /** Whether it is known to be complete. */
+  readonly isComplete: boolean;
 }
 
 /** A response that lends functions. */
@@ -122,27 +80,59 @@ export interface LendingResponse {
   /** How many functions of that peer all clients may hold. */
   readonly max: number;
   readonly continued: boolean;
-  /** Ends it, if it continues: it has more functions than the client may hold. */
+  /** The bytes that have arrived. */
+  readonly bytes: Uint8Array | undefined;
+  /** Ends it: it has more functions than the client may hold. */
   readonly cutOff: () => void;
 }
 
+/** Stands for clients that have no way back to what they are lent: it is not counted. */
+const UNCOUNTED: RoutedSession = { routes: undefined, onEnd: () => () => {} };
+
 /**
  * Returns what counts the functions that a caller gets with a response, if there is a
- * way back to them.
+ * way back to them, and releases those that it does not get.
  */
-export function beginLoan(
-  { lends, borrower, source, lender, max, continued, cutOff }: LendingResponse,
-): ForwardedLoan | undefined {
+export function beginLoan(response: LendingResponse): ForwardedLoan {
+  const { lends, borrower, source, lender, max, continued } = response;
   if (source !== undefined) lenders.add(source);
-  const loans = loansFrom(lends, borrower, source, lender);
-  if (loans === undefined) return undefined;
-  const isRefused = !continued && !loans.hasRoom(max);
-  const onLend = continued
-    ? () => {
-      if (!loans.hasRoom(max)) cutOff();
-    }
-    : undefined;
-  return { ...loans.begin(lends, continued, onLend), isRefused };
+  const loans = loansFrom(lends, borrower, source, lender) ??
+    newLoans(UNCOUNTED, undefined, lender);
+  const isRefused = !continued &&
+    !(loans.hasRoom(max) && hasRoomFor(response, loans, lends));
+  const mayLend = () => {
+    if (loans.hasRoom(max)) return true;
+    response.cutOff();
+    return false;
+  };
+  const loan = loans.begin(lends, continued, mayLend);
+  return { ...loan, isRefused, isComplete: !continued };
+}
+
+/** The bytes that a pointer has at least. */
+const POINTER_SIZE = POINTER_KEY.length + ID_LENGTH;
+
+/**
+ * Whether a client may hold all functions that are in the bytes of a response.
+ *
+ * @param loans what it holds, if it was lent anything
+ * @param prefix what their IDs begin with. Default: they are those of any peer
+ */
+export function hasRoomFor(
+  { bytes, max, source }: Pick<LendingResponse, "bytes" | "max" | "source">,
+  loans: Loans | undefined,
+  prefix?: string,
+): boolean {
+  if (bytes === undefined || source === undefined) return true;
+  const hasRoom = (count: number) =>
+    loans?.hasRoom(max, count) ?? totalOf(source).hasRoom(max, 0, count);
+  // Most clients have room for as many as there can be.
+  if (hasRoom(bytes.length / POINTER_SIZE)) return true;
+  const ids = new Set<string>();
+  new PointerFinder((id) => {
+    if (!loans?.holds(id)) ids.add(id);
+  }, prefix).add(bytes);
+  return ids.size === 0 || hasRoom(ids.size);
 }
 
 /**
@@ -173,7 +163,8 @@ export function newLoans(
   source: RoutedSession | undefined,
   lender: Caller,
 ): Loans {
-  const give = (id: string, count: number) => release(id, lender, count);
+  if (source !== undefined) lenders.add(source);
+  const give = (id: string, count: number) => releaseSoon(id, lender, count);
   return new Loans(borrower, give, source && totalOf(source));
 }
 

@@ -9,12 +9,13 @@ import {
   withStream,
 } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { workerPool } from "@qtalk/qtalk/pool";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { toText } from "@std/streams";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { rawAccept, rawOpen } from "../../tests/support/raw_call.ts";
 import type { RawPeer } from "../../tests/support/raw_peer.ts";
-import { data, eof, values } from "../../tests/support/wire.ts";
+import { close, data, eof, values } from "../../tests/support/wire.ts";
 import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError } from "../errors.ts";
 
@@ -899,4 +900,199 @@ test("forward(): a responder keeps no function that the call did not lend it", a
   await there.close();
   await release.read(2);
   await release.close();
+});
+
+test("forward(): what a client that is not extended holds through two forwarding peers is released when it leaves", async (t) => {
+  // Beyond 2, a client is refused what it should have: nothing may stay counted.
+  const limit = { maxCallbacks: 2 };
+  const handler = handlerFrom(results);
+  const [middle, backend] = t.pair({}, { handler, maxCallbacks: 4 });
+  const [second] = t.pair({}, { handler: forward(middle, limit) });
+  const gateway = forward(second, limit);
+  // The two peers know the way back of the same functions once it was used.
+  for (const isKnown of [false, true]) {
+    if (isKnown) {
+      const [ann] = t.pair({}, { handler: gateway });
+      using fn = await ann.call(COUNTER) as Callback<() => number>;
+      assertEquals(await fn(), 1);
+    }
+    await untilHeld(backend, 0);
+    for (let i = 0; i < 4; i++) {
+      const { raw } = t.scriptedPeer({ handler: gateway });
+      await rawBorrow(raw, COUNTER, {});
+      assertEquals(backend.callbackCount, 1);
+      await raw.end();
+      await untilHeld(backend, 0);
+    }
+  }
+});
+
+test("forward(): a client that is not extended can call and release what a member of a pool has lent to it", async (t) => {
+  using pool = workerPool();
+  const backends = [1, 2].map(() => {
+    const [member, backend] = t.pair({}, { handler: handlerFrom(results) });
+    pool.add(member);
+    return backend;
+  });
+  const { raw } = t.scriptedPeer({ handler: forward(pool) });
+  const held = () => backends.reduce((sum, one) => sum + one.callbackCount, 0);
+  for (let i = 0; i < 3; i++) {
+    const id = await rawBorrow(raw, COUNTER, {});
+    const call = await rawOpen(raw);
+    await call.values({ Selector: `/${id}` }, []);
+    assertEquals((await call.read(2))[1], 1);
+    await call.eof();
+    await call.close();
+    assertEquals(held(), 1);
+    const release = await rawOpen(raw);
+    await release.values({ Selector: `/_qtalk/release/${id}` }, 1);
+    await release.read(2);
+    await release.eof();
+    await release.close();
+    assertEquals(held(), 0);
+  }
+});
+
+for (const extension of [{ Q: { v: 1 } }, {}]) {
+  const how = "Q" in extension ? "" : ", also if it is not extended";
+  test(`forward(): a complete response does not lend a client more than its share${how}`, async (t) => {
+    const functions = (count: number) =>
+      Array.from({ length: count }, (_, i) => () => i);
+    const handler = handlerFrom({
+      one: () => () => 1,
+      few: () => functions(4),
+      many: () => functions(5),
+      // Does not arrive at once.
+      large: () => ["x".repeat(300_000), ...functions(5)],
+    });
+    const [middle, backend] = t.pair({}, { handler });
+    const gateway = forward(middle, { maxCallbacks: 8 });
+    const { raw } = t.scriptedPeer({ handler: gateway });
+    assertStringIncludes(
+      String(await rawError(raw, "many", extension)),
+      "holds too many functions of the target",
+    );
+    await untilHeld(backend, 0);
+    assertEquals(await rawError(raw, "few", extension), null);
+    const large = await rawOpen(raw, 1);
+    await large.values({ Selector: "large", ...extension }, []);
+    // An extended client is known to hold its share already.
+    if ("Q" in extension) {
+      const [{ Error: text }] = await large.read(1) as [{ Error: unknown }];
+      assertEquals(typeof text, "string");
+    } else assertEquals(await hasEof(raw, 1), false);
+    await large.close();
+    const [client] = t.pair({}, { handler: gateway });
+    const other = await client.call("one");
+    assertEquals(typeof other, "function");
+    await raw.end();
+    await client.close();
+    await untilHeld(backend, 0);
+  });
+}
+
+/** What a scripted client is lent: the answer to its first call, by a scripted target. */
+const LENDING = { Continue: false, Q: { v: 1, lends: "_012345" } };
+
+/** Checks that the target's next call is this one, and no release. */
+async function nextCall(target: RawPeer, id: number, selector: string) {
+  const call = await rawAccept(target, id);
+  const [{ Selector }] = await call.read(2) as [{ Selector: string }];
+  assertEquals(Selector, selector);
+}
+
+test("forward(): what a response lends that its caller has left is released once, here or by the target", async (t) => {
+  const id = "_0123450000000000001";
+  for (const isTogether of [true, false]) {
+    const target = t.scriptedPeer();
+    const handler = forward(target.peer);
+    const { raw } = t.scriptedPeer({ handler });
+    const call = await rawOpen(raw);
+    await call.values({ Selector: "counter", Q: { v: 1 } }, []);
+    const there = await rawAccept(target.raw);
+    await there.read(2);
+    if (isTogether) await raw.send(eof(call.remote), close(call.remote));
+    else {
+      await call.eof();
+      for (let i = 0; i < 5; i++) await turn();
+      await call.close();
+    }
+    // Without EOF before CLOSE, the target releases what it has just sent.
+    const isReleasedHere = await hasEof(target.raw);
+    assertEquals(isReleasedHere || isTogether, true);
+    await there.values(LENDING, { $fnptr: id });
+    for (let i = 0; i < 5; i++) await turn();
+    if (isReleasedHere) {
+      await nextCall(target.raw, 1, `/_qtalk/release/${id}`);
+    }
+    const next = await rawOpen(raw, 1);
+    await next.values({ Selector: "next", Q: { v: 1 } }, []);
+    await nextCall(target.raw, 2, "/next");
+  }
+});
+
+for (const Q of [{ v: 1 }, undefined]) {
+  const how = Q ? "" : ", also if it is not extended";
+  test(`forward(): a stream that a client has begun to read is not released when it leaves, however its header arrives${how}`, async (t) => {
+    const $fnptr = "_012345v000000000001";
+    for (const end of [-1, 1, 4, 20]) {
+      const target = t.scriptedPeer();
+      const handler = forward(target.peer);
+      const { raw } = t.scriptedPeer({ handler });
+      const call = await rawOpen(raw);
+      await call.values({ Selector: "load", Q }, []);
+      const there = await rawAccept(target.raw);
+      await there.read(2);
+      await there.values({ ...LENDING, Q: Q && LENDING.Q }, { $fnptr });
+      await there.eof();
+      await call.read(2);
+      await call.eof();
+      await call.close();
+      await there.close();
+      const reading = await rawOpen(raw, 1);
+      await reading.values({ Selector: `/${$fnptr}`, Q }, []);
+      const read = await rawAccept(target.raw, 1);
+      await read.read(2);
+      const header = values({ Continue: true, Q: Q && { v: 1 } });
+      await read.data(header.subarray(0, end));
+      for (let i = 0; i < 5; i++) await turn();
+      await read.data(header.subarray(end));
+      await reading.read(1);
+      await read.eof();
+      await raw.end();
+      await read.close();
+      for (let i = 0; i < 10; i++) await turn();
+      const other = t.scriptedPeer({ handler });
+      const next = await rawOpen(other.raw);
+      await next.values({ Selector: "next", Q }, []);
+      await nextCall(target.raw, 2, "/next");
+    }
+  });
+}
+
+test("forward(): a release that finds no channel for as long as a call waits is made later", async (t) => {
+  const clock = t.time();
+  const waiting = Promise.withResolvers<void>();
+  const handler = handlerFrom({
+    ...results,
+    waiter: () => () => waiting.promise,
+  });
+  const [middle, backend] = t.pair({ session: { maxChannels: 16 } }, {
+    handler,
+  });
+  const [client] = t.pair({}, { handler: forward(middle) });
+  const given = await client.call(COUNTER) as Callback<() => number>;
+  using wait = await client.call("waiter") as Callback<() => Promise<void>>;
+  // Calls of functions may take the channels that are kept for releases.
+  const calls = Array.from({ length: 20 }, () => wait());
+  await until(() => middle.stats.calls.waiting > 0, "calls that wait");
+  given.release();
+  for (let i = 0; i < 20; i++) await turn();
+  clock.tick(10_000);
+  await Promise.race(calls.map((call) => assertRejects(() => call)));
+  assertEquals(backend.callbackCount, 2);
+  waiting.resolve();
+  await Promise.allSettled(calls);
+  clock.tick(1_000);
+  await untilHeld(backend, 1);
 });

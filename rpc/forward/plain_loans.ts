@@ -5,20 +5,40 @@
  * @module
  */
 import type { Loans, RoutedSession } from "../callback/callback_routes.ts";
-import { release } from "../callback/received_pointers.ts";
+import { PointerFinder } from "../callback/pointer_finder.ts";
+import { releaseSoon } from "../callback/release.ts";
 import type { Caller } from "../types.ts";
-import { type ForwardedLoan, newLoans } from "./lent_functions.ts";
-import { PointerFinder } from "./pointer_finder.ts";
+import { type ForwardedLoan, hasRoomFor, newLoans } from "./lent_functions.ts";
+
+/** What the peer of one session holds of another's. */
+interface PlainLoans {
+  readonly loans: Loans;
+  /** Calls the owner. */
+  readonly lender: Caller;
+  /** The session of the owner. */
+  readonly source: RoutedSession;
+}
 
 /** What the peers of sessions hold, by the session that it came from. */
-const loansOf = new WeakMap<RoutedSession, WeakMap<RoutedSession, Loans>>();
+const loansOf = new WeakMap<RoutedSession, Map<RoutedSession, PlainLoans>>();
 
 /** What the peer of one session holds of another's. */
 export function plainLoans(
   borrower: RoutedSession,
   source: RoutedSession,
 ): Loans | undefined {
-  return loansOf.get(borrower)?.get(source);
+  return loansOf.get(borrower)?.get(source)?.loans;
+}
+
+/** Where a function comes from that the peer of a session holds. */
+export function plainLenderOf(
+  borrower: RoutedSession,
+  id: string,
+): PlainLoans | undefined {
+  for (const one of loansOf.get(borrower)?.values() ?? []) {
+    if (one.loans.holds(id)) return one;
+  }
+  return undefined;
 }
 
 function makeLoans(
@@ -27,15 +47,17 @@ function makeLoans(
   lender: Caller,
 ): Loans | undefined {
   if (borrower.ended || source.ended) return undefined;
-  let bySource = loansOf.get(borrower);
-  if (bySource === undefined) loansOf.set(borrower, bySource = new WeakMap());
+  const bySource = loansOf.get(borrower) ??
+    new Map<RoutedSession, PlainLoans>();
+  loansOf.set(borrower, bySource);
   const loans = newLoans(borrower, source, lender);
-  bySource.set(source, loans);
+  bySource.set(source, { loans, lender, source });
   // Neither session remembers the other when that has ended.
   const cancel = borrower.onEnd(() => cancelSource());
   const cancelSource = source.onEnd(() => {
     cancel();
     loans.cancel();
+    bySource.delete(source);
   });
   return loans;
 }
@@ -58,20 +80,24 @@ export interface PlainResponse {
 
 /** Returns what counts the functions in a response. */
 export function beginPlainLoan(response: PlainResponse): ForwardedLoan {
-  const { borrower, source, lender, max, bytes, isContinued } = response;
-  const isFull = plainLoans(borrower, source)?.hasRoom(max) === false;
+  const { borrower, source, lender, max, isContinued } = response;
+  const isRefused = !hasRoomFor(response, plainLoans(borrower, source)) &&
+    !isContinued();
   let dropped = false;
   const finder = new PointerFinder((id) => {
     const loans = dropped
       ? undefined
       : plainLoans(borrower, source) ?? makeLoans(borrower, source, lender());
-    if (loans === undefined) return release(id, lender());
-    // No function of a complete one had arrived when it could be refused.
-    if (!loans.hasRoom(max) && (isFull || isContinued())) response.cutOff();
-    loans.add(id, 1);
+    if (loans?.hasRoom(max)) return loans.add(id, 1);
+    releaseSoon(id, lender());
+    if (loans === undefined) return;
+    // The rest does not reach the client.
+    dropped = true;
+    response.cutOff();
   });
   return {
-    isRefused: isFull && hasPointer(bytes) && !isContinued(),
+    isRefused,
+    isComplete: false,
     onBytes: finder.add,
     onDropped: (bytes) => {
       dropped = true;
@@ -79,10 +105,4 @@ export function beginPlainLoan(response: PlainResponse): ForwardedLoan {
     },
     end: () => {},
   };
-}
-
-function hasPointer(bytes: Uint8Array | undefined): boolean {
-  let found = false;
-  if (bytes !== undefined) new PointerFinder(() => found = true).add(bytes);
-  return found;
 }

@@ -1,5 +1,5 @@
 import { checkNotAborted } from "../../check_option.ts";
-import type { ValueWriter } from "../../codec/internal.ts";
+import { CodecError, ValueWriter } from "../../codec/internal.ts";
 import type { Channel, RawChannel, WaitOptions } from "../../mux/internal.ts";
 import type { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import type { LendingMessage } from "../callback/callback_table.ts";
@@ -112,6 +112,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     this.#state = "returned";
     this.#unsent.whenRoom(this.#channel, () => {
       if (this.#channel.peerClosed) {
+        this.#endStreamsIn(values, undefined);
         this.borrowed?.ended();
         this.#channel.shutdown();
         return resolve();
@@ -332,6 +333,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const { tooLate } = this;
     if (tooLate !== undefined) {
       if (state === "continued") throw tooLate;
+      this.#endStreamsIn(values, tooLate);
       values = [tooLate];
     }
     const ends = state === "returned";
@@ -380,6 +382,26 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
       return sent?.catch(() => {}) ?? SENT;
     } catch {
       return SENT;
+    }
+  }
+
+  /** Ends the streams in an answer that the caller does not get: nothing reads them. */
+  #endStreamsIn(values: readonly unknown[], reason: unknown): void {
+    const { callbacks } = this.#session;
+    const { selector, context: { codec } } = this.#request;
+    const refusal = new CodecError("unsupported-type", "not sent");
+    try {
+      // They are found as when they are lent.
+      const { ids } = callbacks.lend(
+        codec,
+        values,
+        refusal,
+        () => new ValueWriter(),
+        selector,
+      );
+      callbacks.cut(ids, { selector, reason });
+    } catch {
+      // There are none, or what there is cannot be sent either.
     }
   }
 

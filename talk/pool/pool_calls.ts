@@ -54,15 +54,7 @@ type Place<C extends Carried> = Member<C> | null;
  */
 export abstract class PoolCalls<C extends Carried> implements Caller<C> {
   /** How `forward()` uses the pool. */
-  readonly [forwardTargets]: ForwardTargets = {
-    failsOver: true,
-    capacity: (max) => this.#capacity(max),
-    onConnected: (callback) => {
-      this.#onConnected.add(callback);
-      return () => this.#onConnected.delete(callback);
-    },
-    forward: (call) => this.#forward(call),
-  };
+  readonly [forwardTargets]: ForwardTargets;
   abstract readonly members: Member<C>[];
   readonly #limits: Record<keyof typeof DEFAULT_BALANCE_OPTIONS, number>;
   readonly #balance: Balance;
@@ -92,6 +84,16 @@ export abstract class PoolCalls<C extends Carried> implements Caller<C> {
     checkBalance(balance);
     this.#balance = balance;
     this.#now = now;
+    this[forwardTargets] = {
+      failsOver: true,
+      hasFewPlaces: limits.maxCallsPerMember !== Infinity,
+      capacity: (max) => this.#capacity(max),
+      onConnected: (callback) => {
+        this.#onConnected.add(callback);
+        return () => this.#onConnected.delete(callback);
+      },
+      forward: (call) => this.#forward(call),
+    };
     this.#waiting = new WaitingCalls(
       limits.maxWaitingCalls,
       now,

@@ -7,14 +7,16 @@
 import {
   type Callback,
   forward,
+  type Handler,
   handlerFrom,
   Peer,
   withStream,
 } from "@qtalk/qtalk";
 import { assertEquals } from "@std/assert";
 import { memoryTransports, qmux } from "../../mux/mod.ts";
-import { test } from "../support/harness.ts";
+import { type Harness, test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
+import { rawOpen } from "../support/raw_call.ts";
 import { turn, until, within } from "../support/within.ts";
 
 async function* numbers(count: number) {
@@ -151,5 +153,77 @@ test("forward(): what responses lend is released in the end, however their calls
     });
     await Promise.all(clients);
     assertEquals(await leftAt(backend), 0);
+  });
+});
+
+/** What a client is lent at most of 63: each one more that stays counted is too many. */
+const SHARE = 32;
+const LIMIT = { maxCallbacks: 2 * SHARE - 1 };
+
+/** A client that is not extended makes some calls, and may end them early. */
+async function runPlainClient(t: Harness, handler: Handler, random: Random) {
+  const { raw, peer } = t.scriptedPeer({ handler });
+  for (let left = random.int(1, 4), id = 0; left > 0; left--) {
+    const call = await rawOpen(raw, id++);
+    const selector = random.pick(["one", "body", "functions", "bodies"]);
+    await call.values({ Selector: selector }, [random.int(0, 10)]);
+    if (random.chance(0.5)) continue;
+    const [{ Continue: isContinued }, value] = await call.read(2) as [
+      { Continue: boolean },
+      unknown,
+    ];
+    const $fnptr = /_[0-9A-Za-z~-]{19}/.exec(JSON.stringify(value))?.[0];
+    if (!isContinued && random.chance(0.5)) await call.eof();
+    if (random.chance(0.7)) await call.close();
+    if ($fnptr === undefined) continue;
+    const use = await rawOpen(raw, id++);
+    await use.values({ Selector: `/${$fnptr}` }, []);
+    if (random.chance(0.5)) await use.read(1);
+    if (random.chance(0.5)) await use.close();
+  }
+  for (let left = random.int(0, 5); left > 0; left--) await turn();
+  await raw.end();
+  await peer.closed;
+}
+
+test("forward(): whatever clients do, and however their frames are cut, nothing stays counted when they have left", async (t) => {
+  const onError = () => {};
+  await forSeeds(20, async (random) => {
+    const session = () => ({ maxPacketSize: random.int(9, 100) });
+    const [middle, backend] = t.pair({ session: session(), onError }, {
+      handler: handlerFrom({
+        ...service,
+        all: () => Array.from({ length: SHARE }, (_, i) => () => i),
+      }),
+      session: session(),
+      onError,
+    });
+    const [second] = t.pair({ session: session(), onError }, {
+      handler: forward(middle, LIMIT),
+      session: session(),
+      onError,
+    });
+    const gateways = [forward(second, LIMIT), forward(middle, LIMIT)];
+    for (let i = 0; i < 3; i++) {
+      const clients = Array.from({ length: 4 }, async () => {
+        const handler = random.pick(gateways);
+        const own = random.fork();
+        if (own.chance(0.5)) return await runPlainClient(t, handler, own);
+        const { client, server, cut } = pairOf(handler);
+        await runClient(client, own, own.chance(0.5) ? cut : undefined);
+        await Promise.allSettled([client.close(), server.close()]);
+      });
+      await Promise.all(clients);
+      assertEquals(await leftAt(backend), 0);
+      // A client can then have the share of one that is alone.
+      for (const handler of gateways) {
+        const { client, server } = pairOf(handler);
+        const all = await client.call("all") as unknown[];
+        assertEquals(all.length, SHARE);
+        await Promise.all([client.close(), server.closed]);
+        assertEquals(await leftAt(backend), 0);
+      }
+    }
+    await Promise.all([middle.close(), second.close()]);
   });
 });

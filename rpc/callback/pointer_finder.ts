@@ -1,5 +1,5 @@
 import { concat } from "../../view.ts";
-import { ID_LENGTH, POINTER_KEY } from "../callback/pointers.ts";
+import { ID_LENGTH, POINTER_KEY } from "./pointers.ts";
 
 /** A function or stream of this package, in any codec, none of which escapes it. */
 const POINTER = /^\$fnptr.{1,8}?(_[0-9A-Za-z~-]{6}[0vbw][0-9A-Za-z~-]{12})/s;
@@ -15,12 +15,18 @@ const latin1 = new TextDecoder("latin1");
  */
 export class PointerFinder {
   readonly #onId: (id: string) => void;
+  readonly #prefix: string;
   /** The end of the bytes so far, in which a pointer may have begun. */
   #rest: Uint8Array | undefined;
 
-  /** Calls `onId` with the ID of each. */
-  constructor(onId: (id: string) => void) {
+  /**
+   * Calls `onId` with the ID of each.
+   *
+   * @param prefix what the IDs begin with. Default: they are those of any peer
+   */
+  constructor(onId: (id: string) => void, prefix = "") {
     this.#onId = onId;
+    this.#prefix = prefix;
   }
 
   /** Looks at the next bytes. */
@@ -32,8 +38,9 @@ export class PointerFinder {
       if (!isKey(all, at)) continue;
       const text = latin1.decode(all.subarray(at, at + MAX_LENGTH));
       const id = POINTER.exec(text)?.[1];
-      if (id !== undefined) this.#onId(id);
-      else if (text.length < MAX_LENGTH) {
+      if (id !== undefined) {
+        if (id.startsWith(this.#prefix)) this.#onId(id);
+      } else if (text.length < MAX_LENGTH) {
         this.#rest = all.slice(at);
         return;
       }

@@ -1,0 +1,61 @@
+/**
+ * Gives functions and streams back to their owner.
+ *
+ * @module
+ */
+import { MuxError } from "../../mux/internal.ts";
+import { backgroundTimer } from "../../time_limit.ts";
+import { isNotBegun } from "../errors.ts";
+import type { Caller } from "../types.ts";
+import { RELEASE_SELECTOR } from "../wire/selector.ts";
+
+/** Milliseconds until a release that was refused is tried again. */
+const RETRY_TIME = 1_000;
+
+/** How many functions of one peer wait for that at most: as many as it lends. */
+const MAX_OWED = 4_096;
+
+/** The releases of one peer that were refused, by the ID of the function. */
+const owed = new WeakMap<Caller, Map<string, number>>();
+
+/**
+ * Releases a function at the peer that `caller` calls, so many times.
+ *
+ * If there is no channel for the call, or the peer has no room for it, it is made later:
+ * then all are taken by calls that do not end soon.
+ *
+ * @returns rejects if the function was not released, and will not be
+ */
+export async function release(
+  id: string,
+  caller: Caller,
+  count = 1,
+): Promise<void> {
+  try {
+    await caller.call(RELEASE_SELECTOR + id, count);
+  } catch (error) {
+    // The session has ended, and the function with it.
+    if (!isNotBegun(error) || error instanceof MuxError) throw error;
+    const counts = owedBy(caller);
+    if (counts.size >= MAX_OWED && !counts.has(id)) throw error;
+    counts.set(id, (counts.get(id) ?? 0) + count);
+  }
+}
+
+/** As {@linkcode release}, for those who do not wait for it. */
+export function releaseSoon(id: string, caller: Caller, count = 1): void {
+  release(id, caller, count).catch(() => {});
+}
+
+/** What is owed to a peer until all of it is tried again. */
+function owedBy(caller: Caller): Map<string, number> {
+  const known = owed.get(caller);
+  if (known !== undefined) return known;
+  const counts = new Map<string, number>();
+  owed.set(caller, counts);
+  backgroundTimer(RETRY_TIME, () => {
+    owed.delete(caller);
+    for (const [id, count] of counts) releaseSoon(id, caller, count);
+  }, false);
+  return counts;
+}
