@@ -167,10 +167,10 @@ export function pinsOf(
 }
 
 /**
- * The option `tls.minVersion`. For some values that are none, runtimes have a version
- * of their own.
+ * The option `tls.minVersion`. For some unknown ones, runtimes use a version of their
+ * own.
  *
- * @throws {TypeError} if it is no version
+ * @throws {TypeError} if it is not a version
  */
 export function minVersionOf(version: TlsVersion = "TLSv1.2"): TlsVersion {
   if (version === "TLSv1.2" || version === "TLSv1.3") return version;
