@@ -167,8 +167,8 @@ export function pinsOf(
 }
 
 /**
- * The option `tls.minVersion`. For some unknown ones, runtimes use a version of their
- * own.
+ * The option `tls.minVersion`. Runtimes take some values that are no version for one
+ * of their choice.
  *
  * @throws {TypeError} if it is not a version
  */
