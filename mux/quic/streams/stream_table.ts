@@ -1,4 +1,4 @@
-import { ChannelMap } from "../../table/channel_map.ts";
+import { ChannelIds, ChannelMap } from "../../table/channel_map.ts";
 import type { FrameSender, FrameSource } from "../../wire/frame_sender.ts";
 import type { ChannelStream } from "./channel_stream.ts";
 
@@ -8,15 +8,23 @@ import type { ChannelStream } from "./channel_stream.ts";
  */
 export class StreamTable implements FrameSender {
   readonly #open: FrameSender["open"];
+  readonly #ids: ChannelIds;
   readonly #streams = new ChannelMap<ChannelStream>();
 
   /**
    * Makes an empty table.
    *
    * @param open makes a stream for a channel of this side
+   * @param ids the numbers of the streams; a channel without a stream has 0
    */
-  constructor(open: FrameSender["open"]) {
+  constructor(open: FrameSender["open"], ids = new ChannelIds(1)) {
     this.#open = open;
+    this.#ids = ids;
+  }
+
+  /** Takes the number of a stream, which is to be added. */
+  takeId(): number {
+    return this.#ids.take(this.#streams);
   }
 
   /** Adds a stream. */
