@@ -1,4 +1,4 @@
-import { ChannelIds, ChannelMap } from "../../table/channel_map.ts";
+import { ChannelMap } from "../../table/channel_map.ts";
 import type { FrameSender, FrameSource } from "../../wire/frame_sender.ts";
 import type { ChannelStream } from "./channel_stream.ts";
 
@@ -8,23 +8,29 @@ import type { ChannelStream } from "./channel_stream.ts";
  */
 export class StreamTable implements FrameSender {
   readonly #open: FrameSender["open"];
-  readonly #ids: ChannelIds;
   readonly #streams = new ChannelMap<ChannelStream>();
+  #lastId: number;
 
   /**
    * Makes an empty table.
    *
    * @param open makes a stream for a channel of this side
-   * @param ids the numbers of the streams; a channel without a stream has 0
+   * @param lastId the number before that of the first stream
    */
-  constructor(open: FrameSender["open"], ids = new ChannelIds(1)) {
+  constructor(open: FrameSender["open"], lastId = 0) {
     this.#open = open;
-    this.#ids = ids;
+    this.#lastId = lastId;
   }
 
-  /** Takes the number of a stream, which is to be added. */
+  /**
+   * Takes a number for another stream, of 32 bits as the map needs them. A channel
+   * without a stream has 0.
+   */
   takeId(): number {
-    return this.#ids.take(this.#streams);
+    do {
+      this.#lastId = (this.#lastId + 1) >>> 0;
+    } while (this.#lastId === 0 || this.#streams.get(this.#lastId));
+    return this.#lastId;
   }
 
   /** Adds a stream. */
