@@ -109,7 +109,7 @@ export interface HeldMemory {
    * Functions of this side that the peer can call, and streams that it can read.
    */
   callbacks: number;
-  /** Channels, apart from their bytes. */
+  /** Channels, apart from their bytes, and streams of QUIC without a channel. */
   channels: number;
   /** Headers that have arrived in part, and those that are remembered. */
   headers: number;

@@ -41,7 +41,7 @@ export interface ChannelHost {
   forget(channel: QmuxChannel): void;
 }
 
-/** What a channel has received that has received nothing; it stays empty. */
+/** The buffer of channels that have received nothing; it stays empty. */
 const NOTHING = new ReceiveBuffer();
 
 /** Bytes passed to `send()` that wait for credit or for other channels. */

@@ -96,7 +96,6 @@ export class QuicSession implements RawSession, StreamHost {
   readonly #notice: ClosingNotice;
   #state: "open" | "closing" | "ended" = "open";
   #closing: Promise<void> | undefined;
-  #nextStream = 1;
   #received = 0;
   #sent = 0;
   /** When anything was last written, if nothing answers it. */
@@ -303,7 +302,7 @@ export class QuicSession implements RawSession, StreamHost {
       channelId !== undefined,
       this.#isFramed ? "frames" : "bytes",
     );
-    const id = this.#nextStream++;
+    const id = this.#streams.takeId();
     const stream = new Stream(id, this, opened, channelId, tap);
     this.#streams.add(stream);
     return stream;

@@ -18,6 +18,7 @@ import {
   quicSessions,
 } from "../../tests/support/quic.ts";
 import {
+  close,
   concat,
   confirm,
   data,
@@ -181,6 +182,24 @@ test("quicSession(): streams without OPEN take no channel, and leave nothing", a
   await say(peer, open(0));
   await accepting;
   await until(() => session.usage.held.channels === 1024);
+  await session.close();
+});
+
+test("quicSession(): streams that the peer does not end after CLOSE are counted", async (t) => {
+  const { session, peer } = await scripted(t, FRAMED_PROTOCOL);
+  const accepting = acceptOne(session);
+  const { writer } = await say(peer, open(0));
+  await (await accepting).close();
+  const streams = peer.incomingBidirectionalStreams.getReader();
+  const opening = session.open();
+  const writers = [writer, (await streams.read()).value!.writable.getWriter()];
+  await writers[1]!.write(confirm(0, 0));
+  await (await opening).close();
+  for (const each of writers) await each.write(close(0));
+  await until(() => session.usage.channels === 0);
+  assertEquals(session.usage.held.total, 2 * 8 * 1024);
+  for (const each of writers) await each.close();
+  await until(() => session.usage.held.total === 0);
   await session.close();
 });
 

@@ -59,9 +59,9 @@ export interface StreamHost {
   readonly channels: ChannelTable;
   /** Buffers to read into. */
   readonly buffers: ReadBuffers;
-  /** Buffers to gather frames in. */
+  /** Buffers to gather in what is sent. */
   readonly writeBuffers: SharedBuffers;
-  /** What streams with frames may have queued together. */
+  /** What streams may have queued together. */
   readonly sendRoom: SendRoom;
   /** Bytes of replies that may be queued on one stream. */
   readonly maxQueuedReplySize: number;

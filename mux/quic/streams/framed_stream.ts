@@ -9,9 +9,9 @@ import {
   type StreamHost,
 } from "./channel_stream.ts";
 import { RoomShare } from "./room_share.ts";
+import { StreamMemory } from "./stream_memory.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
-import { Unopened } from "./unopened.ts";
 import type { StreamTap } from "../../transport/types.ts";
 import type { QuicStreamLike } from "../types.ts";
 
@@ -41,7 +41,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   readonly #stream: Promise<QuicStreamLike>;
   readonly #queue: FrameQueue;
   readonly #share: RoomShare;
-  readonly #unopened: Unopened | undefined;
+  readonly #memory: StreamMemory;
   readonly #decoder = new FrameDecoder(this);
   #channelId: number;
   #phase: Phase;
@@ -76,7 +76,8 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
     this.#tap = tap;
     this.#writer = new StreamWriter(stream, host, tap);
     this.#channelId = channelId ?? -1;
-    if (channelId === undefined) this.#unopened = new Unopened(host.account);
+    this.#memory = new StreamMemory(host.account);
+    if (channelId === undefined) this.#memory.take();
     this.#phase = channelId === undefined ? "new" : "opening";
     this.#queue = new FrameQueue({
       write: (bytes) => this.#share.during(() => this.#writer.write(bytes)),
@@ -121,7 +122,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   }
 
   refuse(): void {
-    this.#phase = "ended";
+    this.#channelEnded();
     this.#queue.openFailure(ID);
     void this.#finish();
   }
@@ -166,7 +167,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
 
   end(): void {
     this.#queue.stop();
-    this.#unopened?.end();
+    this.#memory.end();
     this.#share.leave();
   }
 
@@ -175,7 +176,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
   onOpen(_id: number, windowSize: number, maxPacketSize: number): void {
     this.#expect("new", "OPEN");
     this.#phase = "waiting";
-    this.#unopened?.end();
+    this.#memory.give();
     this.#host.channels.onOpen(this.id, windowSize, maxPacketSize);
   }
 
@@ -197,7 +198,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
 
   onOpenFailure(): void {
     this.#expect("opening", "OPEN_FAILURE");
-    this.#phase = "ended";
+    this.#channelEnded();
     this.#host.channels.onOpenFailure(this.#channelId);
     void this.#finish();
   }
@@ -223,7 +224,7 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
 
   onClose(): void {
     this.#expect("open", "CLOSE");
-    this.#phase = "ended";
+    this.#channelEnded();
     this.#host.channels.onClose(this.#channelId);
   }
 
@@ -253,11 +254,17 @@ export class FramedStream implements ChannelStream, FrameSink, CreditSource {
       failure = error;
     }
     this.#isReceiving = false;
-    this.#unopened?.end();
+    this.#memory.end();
     this.#lose(failure);
     if (this.#phase !== "waiting") void this.#finish();
     this.#host.receiveEnded(this);
     this.#releaseIfDone();
+  }
+
+  /** The channel has ended, and the peer is to end the stream. */
+  #channelEnded(): void {
+    this.#phase = "ended";
+    this.#memory.take();
   }
 
   /** Ends the channel with an error, unless CLOSE or a refusal has ended it. */

@@ -8,9 +8,9 @@ import {
   type StreamHost,
 } from "./channel_stream.ts";
 import { RoomShare } from "./room_share.ts";
+import { StreamMemory } from "./stream_memory.ts";
 import { StreamReader } from "./stream_reader.ts";
 import { StreamWriter } from "./stream_writer.ts";
-import { Unopened } from "./unopened.ts";
 import type { StreamTap } from "../../transport/types.ts";
 import type { QuicStreamLike } from "../types.ts";
 
@@ -40,7 +40,7 @@ export class PlainStream implements ChannelStream {
   readonly #stream: Promise<QuicStreamLike>;
   readonly #queue: ByteQueue;
   readonly #share: RoomShare;
-  readonly #unopened: Unopened | undefined;
+  readonly #memory: StreamMemory;
   #channelId: number;
   readonly #writer: StreamWriter;
   readonly #tap: StreamTap | undefined;
@@ -73,7 +73,8 @@ export class PlainStream implements ChannelStream {
     this.#tap = tap;
     this.#writer = new StreamWriter(stream, host, tap);
     this.#channelId = channelId ?? -1;
-    if (channelId === undefined) this.#unopened = new Unopened(host.account);
+    this.#memory = new StreamMemory(host.account);
+    if (channelId === undefined) this.#memory.take();
     this.#queue = new ByteQueue({
       write: (bytes) => this.#share.during(() => this.#writer.write(bytes)),
       onWritten: (bytes) => this.#written(bytes),
@@ -150,7 +151,7 @@ export class PlainStream implements ChannelStream {
 
   end(): void {
     this.#queue.stop();
-    this.#unopened?.end();
+    this.#memory.end();
     this.#share.leave();
     this.#closed = true;
     this.#credited?.resolve();
@@ -172,7 +173,7 @@ export class PlainStream implements ChannelStream {
       failure = error;
     }
     this.#isReceiving = false;
-    this.#unopened?.end();
+    this.#memory.end();
     this.#tell(() => this.#receiveEnded(failure));
     this.#host.receiveEnded(this);
     this.#releaseIfDone();
@@ -200,7 +201,7 @@ export class PlainStream implements ChannelStream {
       );
     }
     this.#host.channels.tick();
-    this.#unopened?.end();
+    this.#memory.end();
     this.#host.channels.onOpen(this.id, SEND_CREDIT, PACKET_SIZE);
     return true;
   }

@@ -2,7 +2,10 @@ import { growBuffer, type WriteBuffers } from "../../wire/frame_queue.ts";
 
 /** Bytes of the largest buffer that a stream keeps for itself between writes. */
 const SMALL = 1024;
-/** Bytes up to which a buffer is made for a write, and dropped, if none is free. */
+/**
+ * Bytes up to which a buffer is made for a write, and dropped after it: a peer that
+ * does not read keeps it, and a large one would be many times what is counted.
+ */
 const MEDIUM = 16 * 1024;
 /** Bytes of a shared buffer: a frame of DATA, and small ones before it. */
 const LARGE = 68 * 1024;
@@ -25,9 +28,9 @@ export class SharedBuffers implements WriteBuffers {
   readonly #free: Bytes[] = [];
 
   readonly grow = (buffer: Uint8Array, used: number, needed: number): Bytes => {
-    const free = needed > SMALL && needed <= LARGE && this.#free.pop();
-    if (!free && needed <= MEDIUM) return growBuffer(buffer, used, needed);
-    const larger = free || new Uint8Array(Math.max(needed, LARGE));
+    if (needed <= MEDIUM) return growBuffer(buffer, used, needed);
+    const free = needed <= LARGE ? this.#free.pop() : undefined;
+    const larger = free ?? new Uint8Array(Math.max(needed, LARGE));
     larger.set(buffer.subarray(0, used));
     return larger;
   };

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { FrameQueue } from "../../wire/frame_queue.ts";
 import { SharedBuffers } from "./shared_buffers.ts";
 
@@ -62,4 +62,12 @@ Deno.test("SharedBuffers: no more than sixteen are kept", () => {
     () => buffers.grow(new Uint8Array(0), 0, 20_000),
   );
   assertEquals(again.filter((buffer) => used.includes(buffer)).length, 16);
+});
+
+Deno.test("SharedBuffers: a small write that stalls keeps no large buffer", () => {
+  const buffers = new SharedBuffers();
+  const large = buffers.grow(new Uint8Array(0), 0, 20_000);
+  buffers.exchange(large);
+  const small = buffers.grow(new Uint8Array(0), 0, 2_000);
+  assertLessOrEqual(small.length, 4_000);
 });

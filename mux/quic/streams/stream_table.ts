@@ -9,14 +9,28 @@ import type { ChannelStream } from "./channel_stream.ts";
 export class StreamTable implements FrameSender {
   readonly #open: FrameSender["open"];
   readonly #streams = new ChannelMap<ChannelStream>();
+  #lastId: number;
 
   /**
    * Makes an empty table.
    *
    * @param open makes a stream for a channel of this side
+   * @param lastId the number before that of the first stream
    */
-  constructor(open: FrameSender["open"]) {
+  constructor(open: FrameSender["open"], lastId = 0) {
     this.#open = open;
+    this.#lastId = lastId;
+  }
+
+  /**
+   * Takes a number for another stream, of 32 bits as the map needs them. A channel
+   * without a stream has 0.
+   */
+  takeId(): number {
+    do {
+      this.#lastId = (this.#lastId + 1) >>> 0;
+    } while (this.#lastId === 0 || this.#streams.get(this.#lastId));
+    return this.#lastId;
   }
 
   /** Adds a stream. */

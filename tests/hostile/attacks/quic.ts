@@ -87,7 +87,7 @@ async function keepOn(
 
 /** An attack over one connection in this package's own dialect. */
 function overOne(
-  attack: Pick<Attack, "name" | "about" | "outcome">,
+  attack: Pick<Attack, "name" | "about" | "documented" | "outcome">,
   run: (it: Attacker, line: QuicLine) => Promise<unknown>,
 ): Attack {
   return {
@@ -205,6 +205,8 @@ export const attacks: readonly Attack[] = [
   overOne({
     name: "quic-silent-streams",
     about: "as many streams as there may be, each in the middle of its OPEN",
+    documented:
+      "twice `maxChannels` may be open: calls wait while they arrive, and each takes more than it counts",
     outcome: "may end",
   }, async (it, line) => {
     let streams = 0;
