@@ -358,7 +358,11 @@ export class ChannelPool {
 
   #shrink(keep: number): void {
     this.#target = keep;
-    for (const channel of this.#spares.splice(keep)) channel.discard();
+    const spares = this.#spares;
+    // The newest stay: they are used first.
+    for (const channel of spares.splice(0, spares.length - keep)) {
+      channel.discard();
+    }
   }
 
   // --- The queue --------------------------------------------------------------
