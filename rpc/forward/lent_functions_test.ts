@@ -1115,3 +1115,27 @@ test("forward(): a release for which the target refuses a channel is made later"
   clock.tick(1_000);
   await nextCall(target.raw, 1, "/_qtalk/release/_0123450000000000001");
 });
+
+for (const extension of [{ Q: { v: 1 } }, {}]) {
+  const how = "Q" in extension ? "" : ", also if it is not extended";
+  test(`forward(): what a client holds already is no more for it to hold${how}`, async (t) => {
+    const [a, b, c] = [() => 1, () => 2, () => 3];
+    const handler = handlerFrom({ first: () => [a, b], next: () => [c, a, c] });
+    const [middle, backend] = t.pair({}, { handler });
+    const { raw } = t.scriptedPeer({
+      // A client alone can hold three.
+      handler: forward(middle, { maxCallbacks: 5 }),
+    });
+    for (const [id, selector] of ["first", "next"].entries()) {
+      const call = await rawOpen(raw, id);
+      await call.values({ Selector: selector, ...extension }, []);
+      await call.read(2);
+      await call.eof();
+      await call.close();
+      assertEquals(await hasEof(raw, id), true);
+    }
+    assertEquals(backend.callbackCount, 3);
+    await raw.end();
+    await untilHeld(backend, 0);
+  });
+}
