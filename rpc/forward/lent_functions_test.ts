@@ -18,6 +18,7 @@ import type { RawPeer } from "../../tests/support/raw_peer.ts";
 import { close, data, eof, failure, values } from "../../tests/support/wire.ts";
 import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError } from "../errors.ts";
+import { keepLent } from "./lent_functions.ts";
 
 Deno.test("forward(): callbacks work through peers that forward in both directions", async () => {
   let kept: Callback<(n: number) => number> | undefined;
@@ -1139,3 +1140,23 @@ for (const extension of [{ Q: { v: 1 } }, {}]) {
     await untilHeld(backend, 0);
   });
 }
+
+Deno.test("keepLent: what a responder keeps whose session has ended meanwhile is released", () => {
+  const id = "_0123450000000000001";
+  const released: unknown[] = [];
+  const caller = {
+    call: (selector: string, count: unknown) => {
+      released.push(selector, count);
+      return Promise.resolve(null);
+    },
+  };
+  const call = { request: { lends: "_012345" }, session: {}, caller };
+  const lent = { among: (ids: string[]) => ids };
+  const onEnd = () => () => {};
+  for (const ended of [false, true]) {
+    const borrower = { routes: undefined, ended, onEnd };
+    keepLent([id], lent as never, borrower, call as never);
+    const selector = `/_qtalk/release/${id}`;
+    assertEquals(released, ended ? [selector, 1] : []);
+  }
+});
