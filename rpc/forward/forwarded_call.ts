@@ -141,7 +141,11 @@ export async function forwardCall(
   /** Whether the response is complete and lends functions. */
   let lendsAtOnce = false;
   const giveUp = (answered: boolean) => {
-    if (!answered) releaseAll();
+    if (!answered) {
+      releaseAll();
+      // The loan of an extended caller must not release it again.
+      if (extended) taken = undefined;
+    }
     if (lendsAtOnce && incoming.eofReceived && !isEofSent()) {
       // The caller has taken them.
       outgoing.discardWithEof();
