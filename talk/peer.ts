@@ -326,14 +326,13 @@ export interface CloseOptions {
 }
 
 /**
- * Checks the options of `close()`. A signal passes its name instead, if it calls the
- * method: `process.on("SIGTERM", peer.close.bind(peer))`.
+ * Checks the options of `close()`.
  *
  * @throws {TypeError} if `signal` is not a signal
  * @throws {RangeError} if `drainTimeout` is out of range
  */
 export function checkCloseOptions(options: CloseOptions): void {
-  if (typeof options !== "string") checkObject("options of close()", options);
+  checkObject("options of close()", options);
   checkSignal(options.signal);
   checkTime("drainTimeout", options.drainTimeout);
 }

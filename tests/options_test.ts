@@ -297,7 +297,7 @@ for (const [name, [use, options]] of Object.entries(FUNCTIONS)) {
   });
 }
 
-Deno.test("options: what is no memory pool is refused wherever one is given", async () => {
+Deno.test("options: whatever takes a memory pool refuses anything else", async () => {
   const uses: Use[] = [
     (options) => qmux(memoryTransports()[0], options),
     (session) => dial(ADDRESS, { session }),
@@ -324,7 +324,7 @@ Deno.test("options: what is no memory pool is refused wherever one is given", as
   }
 });
 
-Deno.test("options: resume.addresses that are none are refused before anything is dialed", async () => {
+Deno.test("options: resume.addresses of a wrong type is refused, although it is used later", async () => {
   for (const addresses of [null, 5, [], ["tcp://127.0.0.1:1", 5]]) {
     const dialing = dial(ADDRESS, {
       resume: { addresses: addresses as never },
@@ -336,7 +336,7 @@ Deno.test("options: resume.addresses that are none are refused before anything i
   }
 });
 
-Deno.test("options: tls.minVersion that is none is refused, and does not mean another one", async () => {
+Deno.test("options: an unknown tls.minVersion is refused", async () => {
   const tls = (minVersion: unknown) => ({
     minVersion: minVersion as never,
     cert: new URL("support/tls/cert.pem", import.meta.url),

@@ -46,6 +46,7 @@ export interface DialedSessionOptions {
  *
  * @param transport the first connection, which belongs to the session
  * @throws {HandshakeError} if the other end does not take part
+ * @throws {TlsError} if it speaks TLS
  */
 export async function beginSession(
   transport: Transport,

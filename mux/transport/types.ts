@@ -373,8 +373,9 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
    * need; or a function that returns these options. `tls:` and `wss:` call it for each
    * connection, and the others once. While it returns the same object, nothing is
    * checked or read again. If it throws, or what it returns is not valid, the earlier
-   * options stay in use, and `onError` gets a `listen-failed`, once for several such
-   * errors in a row. Sessions that exist go on. Default: none.
+   * options stay in use, it is not called for a second, and `onError` gets a
+   * `listen-failed`, once for several such errors in a row. Sessions that exist go on.
+   * Default: none.
    */
   tls?: TlsListenOptions | (() => TlsListenOptions) | undefined;
   /**
@@ -401,7 +402,7 @@ export interface TlsRenewal {
   readonly current: () => TlsListenOptions;
   /** Called with other ones when connections begin to use them. */
   readonly onRenewed: (options: TlsListenOptions) => void;
-  /** Called when they cannot be used. */
+  /** Called when they cannot be used, once for several times in a row. */
   readonly onFailure: (error: unknown) => void;
 }
 

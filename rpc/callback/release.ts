@@ -21,10 +21,10 @@ const owed = new WeakMap<Caller, Map<string, number>>();
 /**
  * Releases a function at the peer that `caller` calls, so many times.
  *
- * If there is no channel for the call, or the peer has no room for it, it is made later:
- * then all are taken by calls that do not end soon.
+ * If calls that do not end soon have taken all channels, or all room at the peer, it is
+ * made later.
  *
- * @returns rejects if the function was not released, and will not be
+ * @throws the error of the call, if the function was not released, and will not be
  */
 export async function release(
   id: string,

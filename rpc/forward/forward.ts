@@ -16,7 +16,7 @@ export interface ForwardOptions {
    * How many functions and streams of the target all clients together may hold, or of
    * each member if it is a pool. Use the `maxCallbacks` of the target. What a client in
    * Go was lent counts until it leaves, since it releases nothing; only the
-   * client knows which of it is still used. An integer of at least 1, or `Infinity`.
+   * client knows what of it is still used. An integer of at least 1, or `Infinity`.
    * Default: 4,096.
    */
   maxCallbacks?: number | undefined;
@@ -44,7 +44,7 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  * could still be added for others. Further calls of a client wait, unread, for up
  * to 10 s, and then fail with `busy: ...`. Nor does a client hold more functions and
  * streams of the target than could still be lent to others: a response that has more is
- * replaced by an error whose code is `limit-exceeded`, and cut off if the client has got
+ * replaced by an error whose code is `limit-exceeded`, or cut off if the client has got
  * the beginning of it, as a stream of values is. When a caller has closed its call, and
  * the target takes none of the remaining bytes for 10 s (250 ms if the caller has
  * aborted the call), the call is closed at the target as well.

@@ -1,4 +1,4 @@
-// Addresses of IPv6, over every transport that has addresses with a host.
+// IPv6 addresses, over every transport that has addresses with a host.
 
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
@@ -19,7 +19,7 @@ const { cert, key } = await ca.issue("CN=server", {
 });
 const handler = handlerFrom({ echo: (value: unknown) => value });
 
-/** Whether this machine has addresses of IPv6. */
+/** Whether this machine has IPv6 addresses. */
 const isAvailable = (() => {
   try {
     Deno.listen({ hostname: "::1", port: 0 }).close();

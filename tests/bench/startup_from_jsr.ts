@@ -15,9 +15,15 @@ export interface Installed extends AsyncDisposable {
   env: Record<string, string>;
 }
 
+/** Runs the program, and waits before its exit. */
+const LATE = `const exit = Deno.exit;
+Deno.exit = (code) => setTimeout(exit, 500, code);
+await import("./program.ts");
+`;
+
 /**
  * Publishes the package to a registry on the loopback interface, and runs a program
- * with it once, so that Deno has it in its caches.
+ * with it twice, so that Deno has it in its caches.
  *
  * @param program a file that imports `@qtalk/qtalk`
  */
@@ -40,17 +46,23 @@ export async function installFromJsr(program: string): Promise<Installed> {
       await Deno.remove(folder, { recursive: true });
     },
   };
+  // `Deno.exit()` may come before Deno has stored its code cache.
+  const late = `${folder}/late.ts`;
+  await Deno.writeTextFile(late, LATE);
   const { flags, env } = installed;
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", ...flags, file],
-    env,
-    stderr: "inherit",
-  }).output();
-  if (success) return installed;
-  await installed[Symbol.asyncDispose]();
-  throw new Error(
-    "The program failed that imports the package from a registry",
-  );
+  for (const started of [file, late]) {
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--allow-all", ...flags, started],
+      env,
+      stderr: "inherit",
+    }).output();
+    if (success) continue;
+    await installed[Symbol.asyncDispose]();
+    throw new Error(
+      "The program failed that imports the package from a registry",
+    );
+  }
+  return installed;
 }
 
 /**

@@ -112,7 +112,7 @@ Deno.test("jsr: the package consists of few files", () => {
   assertEquals(modules.length < 2 * entries + 20, true, `${modules.length}`);
 });
 
-Deno.test("jsr: V8 compiles what a start calls with its file", () => {
+Deno.test("jsr: the functions that a start calls are compiled with their file", () => {
   assertMatch(
     files["/core.js"]!,
     /^var dialOnce = \(async function dialOnce/m,

@@ -149,7 +149,7 @@ const CASES: readonly [
     "direct",
   ],
   [
-    "addresses of IPv6",
+    "IPv6 addresses",
     { mappings: both("none"), family: "ip6" },
     "direct",
   ],

@@ -9,32 +9,43 @@ const placesOf = (code: string, ...functions: string[]) =>
   }));
 
 Deno.test("eager functions: a module's functions that are called get parentheses, and nothing else changes", () => {
-  const code = `import { x } from "./x.js";
-function one(a) {
-  function inner() {}
-  return inner(a);
-}
+  const head = `/* @ts-self-types="./own.d.ts" */
+import { x } from "./x.js";
+`;
+  const one = "function one(a) {\n  function inner() {}\n  return inner(a);\n}";
+  const two = "async function two() {}";
+  const three = "function* three() {}";
+  const rest = (...functions: string[]) =>
+    `const zero = 0;
+${functions[0]}
 function unused() {}
-async function two() {}
-function* three() {}
+${functions[1]}
+${functions[2]}
 const four = () => {};
 class Five {
   function() {}
 }
 export { one };
 `;
+  const code = head + rest(one, two, three);
   const called = placesOf(
     code,
-    "async function two() {}",
-    "function* three() {}",
-    "function inner() {}",
-    "() => {}",
-    "function() {}",
-    "function one(a) {\n  function inner() {}\n  return inner(a);\n}",
+    ...[two, three, "function inner() {}", "() => {}", "function() {}", one],
   );
-  const expected = code
-    .replace(/function one[^]*?\n}/, "var one = ($&);")
-    .replace("async function two() {}", "var two = ($&);")
-    .replace("function* three() {}", "var three = ($&);");
-  assertEquals(withEagerFunctions(code, called), expected);
+  assertEquals(
+    withEagerFunctions(code, called),
+    `${head}var one = (${one});
+var two = (${two});
+var three = (${three});
+${rest("", "", "")}`,
+  );
+});
+
+Deno.test("eager functions: a module can use them before the place where they were declared", async () => {
+  const one = "function one() {\n  return 1;\n}";
+  const code = `const table = { one };\n${one}\nexport { table };\n`;
+  const changed = withEagerFunctions(code, placesOf(code, one));
+  const url = `data:text/javascript,${encodeURIComponent(changed)}`;
+  const { table } = await import(url);
+  assertEquals(table.one?.(), 1);
 });

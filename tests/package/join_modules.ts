@@ -1,8 +1,8 @@
 /**
  * Joins the modules of a package into a few files, because a runtime takes time for
  * each module that it loads, and for each import in it: see ARCHITECTURE.md, "Packages
- * consist of few files". What is written can still be read: it has the
- * names of the sources and the comments in their classes, and it is not minified.
+ * consist of few files". What is written can still be read: it has the names of the
+ * sources and the comments in their classes, and it is not minified.
  *
  * @module
  */
@@ -101,7 +101,8 @@ function addImported(
   fileOf: Map<string, string>,
 ): void {
   const info = getModuleInfo(id);
-  if (fileOf.has(id) || info === null || info.isExternal) return;
+  if (info === null) throw new Error(`Cannot join modules: no "${id}"`);
+  if (fileOf.has(id) || info.isExternal) return;
   fileOf.set(id, file);
   for (const imported of info.importedIds) {
     addImported(imported, file, getModuleInfo, fileOf);

@@ -23,13 +23,16 @@ export class RawChannel {
   readonly raw: RawPeer;
   /** The number that frames to the other end name. */
   readonly remote: number;
+  /** The number that frames from the other end name. */
+  readonly #id: number;
   /** What came as DATA and was not taken. */
   #received: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
   /** Made by the two functions below. */
-  constructor(raw: RawPeer, remote: number) {
+  constructor(raw: RawPeer, remote: number, id: number) {
     this.raw = raw;
     this.remote = remote;
+    this.#id = id;
   }
 
   /** Sends values, each behind its length, as one DATA frame. */
@@ -61,7 +64,7 @@ export class RawChannel {
     );
   }
 
-  /** So many values that come next. */
+  /** So many values that come next. DATA of other channels before them is dropped. */
   async read(count: number): Promise<unknown[]> {
     for (;;) {
       const end = endOf(this.#received, count);
@@ -70,8 +73,9 @@ export class RawChannel {
         this.#received = this.#received.slice(end);
         return list;
       }
-      const frame = await this.raw.find("data");
-      this.#received = concat(this.#received, frame.payload);
+      const { recipient, payload } = await this.raw.find("data");
+      if (recipient !== this.#id) continue;
+      this.#received = concat(this.#received, payload);
     }
   }
 }
@@ -96,7 +100,7 @@ export async function rawOpen(
 ): Promise<RawChannel> {
   await raw.send(open(id, window));
   const { sender } = await raw.find("open-confirm");
-  return new RawChannel(raw, sender);
+  return new RawChannel(raw, sender, id);
 }
 
 /** Opens a channel and calls, with both header and arguments in one frame. */
@@ -118,7 +122,7 @@ export async function rawAccept(
 ): Promise<RawChannel> {
   const { sender } = await raw.find("open");
   await raw.send(confirm(sender, id, window));
-  return new RawChannel(raw, sender);
+  return new RawChannel(raw, sender, id);
 }
 
 /**

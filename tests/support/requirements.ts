@@ -73,7 +73,7 @@ export const REQUIREMENTS: Requirements = {
     missing: () => npmMissing(),
   },
   ipv6: {
-    name: "addresses of IPv6",
+    name: "IPv6 addresses",
     tests:
       /^\.\/talk\/(?:listener\/listener_test\.ts => .*\[::1\]|dial\/ipv6_test\.ts )/,
     missing() {

@@ -5,7 +5,7 @@ const STREAM_SIZE = 8 * 1024;
 
 /**
  * Counts a stream of the peer whose channel it has not opened yet: otherwise a peer
- * could have thousands of them which no account knows of.
+ * could have thousands of them that no account knows of.
  */
 export class Unopened {
   #account: MemoryAccount | undefined;

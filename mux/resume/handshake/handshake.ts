@@ -108,6 +108,7 @@ export async function startSession(
  *
  * @throws {Refusal} if the other end does not know the session
  * @throws {HandshakeError} if the other end does not take part
+ * @throws {TlsError} if it speaks TLS
  */
 export async function resumeSession(
   transport: Transport,

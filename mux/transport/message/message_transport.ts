@@ -88,9 +88,9 @@ export type Message =
 /** A transport over messages. */
 export class MessageTransport implements DividedTransport, GatheringTransport {
   /**
-   * A message costs more than a write to a socket. The other end is on this machine,
-   * so that with one processor it could not begin meanwhile: 64 calls in flight are
-   * 1.02 to 1.2 times as fast if their frames leave together (tests/bench/LOG.md).
+   * A message costs more than a write to a socket. The other end is on this machine:
+   * with one processor it cannot begin meanwhile, and 64 calls in flight are 1.02 to
+   * 1.2 times as fast if their frames leave together (tests/bench/LOG.md).
    */
   readonly earlyWrite = globalThis.navigator?.hardwareConcurrency === 1
     ? LATE_WRITE

@@ -13,7 +13,8 @@ import type { WebTransportConstructor, WebTransportLike } from "./types.ts";
  * @param url the address, with the scheme `https:`
  * @param signal aborts the attempt
  * @param tls the certificates that are trusted; only `pin` is possible
- * @throws {TypeError} if an option is not valid, or the runtime has no WebTransport
+ * @throws {TypeError} if an option is not valid, or the runtime has no WebTransport or
+ * none for this address
  * @throws {TlsError} if Deno says that the server is not who it should be
  */
 export async function dialWebTransport(

@@ -65,7 +65,7 @@ async function drop(transport: Transport): Promise<void> {
   }
 }
 
-/** Repeats an action until the time is over, several at a time, as often as wanted. */
+/** Repeats an action until the time is over, several at a time; checks how often. */
 async function keepOn(
   it: Attacker,
   atOnce: number,

@@ -134,7 +134,7 @@ async function secureClient(
 /**
  * Waits for the end of a handshake; closes the connection if it fails.
  *
- * @param ready is settled with it, or earlier if it can only fail
+ * @param ready settled with it, or earlier if it can only fail
  */
 async function secured(
   tls: TlsSocket,

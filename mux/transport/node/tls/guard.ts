@@ -118,7 +118,7 @@ export class Guard {
 /**
  * Makes the handshake of a server.
  *
- * @param ready is settled with it, or earlier if it can only fail
+ * @param ready settled with it, or earlier if it can only fail
  */
 async function secured(
   socket: NodeSocket,

@@ -167,10 +167,10 @@ export function pinsOf(
 }
 
 /**
- * The option `tls.minVersion`. For some values that are none, runtimes have a version
- * of their own.
+ * The option `tls.minVersion`. Runtimes take some values that are no version for one
+ * of their choice.
  *
- * @throws {TypeError} if it is no version
+ * @throws {TypeError} if it is not a version
  */
 export function minVersionOf(version: TlsVersion = "TLSv1.2"): TlsVersion {
   if (version === "TLSv1.2" || version === "TLSv1.3") return version;
