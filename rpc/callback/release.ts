@@ -34,17 +34,12 @@ export async function release(
   try {
     await caller.call(RELEASE_SELECTOR + id, count);
   } catch (error) {
-    if (!isNotBegun(error) || hasEnded(error)) throw error;
+    // The session has ended, and the function with it.
+    if (!isNotBegun(error) || error instanceof MuxError) throw error;
     const counts = owedBy(caller);
     if (counts.size >= MAX_OWED && !counts.has(id)) throw error;
     counts.set(id, (counts.get(id) ?? 0) + count);
   }
-}
-
-/** Whether the session has ended, and the function with it. */
-function hasEnded(error: unknown): boolean {
-  return error instanceof MuxError && error.code !== "open-refused" &&
-    error.code !== "limit-exceeded";
 }
 
 /** As {@linkcode release}, for those who do not wait for it. */

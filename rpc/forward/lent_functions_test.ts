@@ -15,7 +15,7 @@ import { toText } from "@std/streams";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { rawAccept, rawOpen } from "../../tests/support/raw_call.ts";
 import type { RawPeer } from "../../tests/support/raw_peer.ts";
-import { close, data, eof, failure, values } from "../../tests/support/wire.ts";
+import { close, data, eof, values } from "../../tests/support/wire.ts";
 import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError } from "../errors.ts";
 import { keepLent } from "./lent_functions.ts";
@@ -1096,25 +1096,6 @@ test("forward(): a release that finds no channel for as long as a call waits is 
   await Promise.allSettled(calls);
   clock.tick(1_000);
   await untilHeld(backend, 1);
-});
-
-test("forward(): a release for which the target refuses a channel is made later", async (t) => {
-  const clock = t.time();
-  const target = t.scriptedPeer();
-  const [client] = t.pair({}, { handler: forward(target.peer) });
-  const answer = client.call("counter");
-  const there = await rawAccept(target.raw);
-  await there.values(LENDING, { $fnptr: "_0123450000000000001" });
-  await there.eof();
-  const given = await answer as Callback<() => number>;
-  await target.raw.find("close");
-  await there.close();
-  given.release();
-  const { sender } = await target.raw.find("open");
-  await target.raw.send(failure(sender));
-  for (let i = 0; i < 10; i++) await turn();
-  clock.tick(1_000);
-  await nextCall(target.raw, 1, "/_qtalk/release/_0123450000000000001");
 });
 
 for (const extension of [{ Q: { v: 1 } }, {}]) {
