@@ -175,8 +175,8 @@ export class Loans {
    *
    * @param continued whether it continues: then the values that follow are the peer's
    * as they arrive, however the call ends. Default: no
-   * @param mayLend called before the peer is lent another function, until it returns
-   * that it may not be lent more: then the rest does not reach it. Default: it may
+   * @param mayLend called before the peer is lent a function that it does not hold,
+   * until it returns that it may not: then the rest does not reach it. Default: it may
    */
   begin(
     prefix: string,
@@ -190,7 +190,7 @@ export class Loans {
     let dropped = false;
     this.#undecided++;
     const finder = new PointerFinder((id) => {
-      dropped ||= !mayLend();
+      dropped ||= !this.#held.has(id) && !mayLend();
       if (!dropped) {
         lent?.add(id, 1);
         this.#held.add(id, 1);

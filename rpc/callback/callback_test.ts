@@ -818,3 +818,28 @@ test("callbacks: functions in a Map or a Set, and beside a Date, arrive with CBO
   assertEquals(answer, [42, "called", 5, [2n]]);
   assertEquals(client.callbackCount, 0);
 });
+
+test("callbacks: what an answer lends is released once if its caller gives up while it is sent", async (t) => {
+  const fn = () => 1;
+  const { peer, raw } = t.scriptedPeer({
+    handler: handlerFrom({ one: () => fn, large: () => [fn, "x".repeat(1e5)] }),
+  });
+  const Q = { v: 1 };
+  const one = await rawOpen(raw);
+  await one.values({ Selector: "one", Q }, []);
+  const [, { $fnptr }] = await one.read(2) as [unknown, { $fnptr: string }];
+  await one.eof();
+  await one.close();
+  // Only a part of this answer can leave.
+  const large = await rawOpen(raw, 1, 1_000);
+  await large.values({ Selector: "large", Q }, []);
+  await raw.find("data");
+  await large.close();
+  for (let i = 0; i < 10; i++) await turn();
+  assertEquals(peer.callbackCount, 1);
+  const release = await rawOpen(raw, 2);
+  await release.values({ Selector: `/_qtalk/release/${$fnptr}`, Q }, 1);
+  await release.read(2);
+  await release.close();
+  assertEquals(peer.callbackCount, 0);
+});

@@ -125,6 +125,9 @@ export async function forwardCall(
   const requestPiped = attempts === undefined
     ? pipe(incoming, outgoing, lent?.onBytes, onEofSent)
     : attempts.request.piped;
+  // A caller that is not extended may leave before it is known what the response lends.
+  const early: Uint8Array[] = [];
+  if (!extended) outgoing.whenDropped((bytes) => early.push(bytes.slice()));
   attempts?.request.sendTo(outgoing);
   /** What was taken of the response, to read its header. */
   let taken: Uint8Array | undefined;
@@ -141,7 +144,11 @@ export async function forwardCall(
   /** Whether the response is complete and lends functions. */
   let lendsAtOnce = false;
   const giveUp = (answered: boolean) => {
-    if (!answered) releaseAll();
+    if (!answered) {
+      releaseAll();
+      // The loan of an extended caller must not release it again.
+      if (extended) taken = undefined;
+    }
     if (lendsAtOnce && incoming.eofReceived && !isEofSent()) {
       // The caller has taken them.
       outgoing.discardWithEof();
@@ -190,6 +197,7 @@ export async function forwardCall(
   const loan = extended
     ? inspectHeader(bytes, taken, call, target, outgoing, lent)
     : inspectPlain(bytes, taken, call, target, outgoing);
+  for (const bytes of early) loan?.onDropped(bytes);
   lent?.end();
   // From now on, the loan has what does not reach the caller.
   watch.answered();

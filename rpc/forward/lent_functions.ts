@@ -150,7 +150,10 @@ export function keepLent(
   const kept = lent.among(ids);
   if (lends === undefined || kept.length === 0) return;
   const loans = loansFrom(lends, borrower, session, caller);
-  for (const id of kept) loans?.add(id, 1);
+  for (const id of kept) {
+    if (borrower.ended) releaseSoon(id, caller);
+    else loans?.add(id, 1);
+  }
 }
 
 /**

@@ -18,6 +18,7 @@ import type { RawPeer } from "../../tests/support/raw_peer.ts";
 import { close, data, eof, values } from "../../tests/support/wire.ts";
 import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError } from "../errors.ts";
+import { keepLent } from "./lent_functions.ts";
 
 Deno.test("forward(): callbacks work through peers that forward in both directions", async () => {
   let kept: Callback<(n: number) => number> | undefined;
@@ -1095,4 +1096,48 @@ test("forward(): a release that finds no channel for as long as a call waits is 
   await Promise.allSettled(calls);
   clock.tick(1_000);
   await untilHeld(backend, 1);
+});
+
+for (const extension of [{ Q: { v: 1 } }, {}]) {
+  const how = "Q" in extension ? "" : ", also if it is not extended";
+  test(`forward(): what a client holds already is no more for it to hold${how}`, async (t) => {
+    const [a, b, c] = [() => 1, () => 2, () => 3];
+    const handler = handlerFrom({ first: () => [a, b], next: () => [c, a, c] });
+    const [middle, backend] = t.pair({}, { handler });
+    const { raw } = t.scriptedPeer({
+      // A client alone can hold three.
+      handler: forward(middle, { maxCallbacks: 5 }),
+    });
+    for (const [id, selector] of ["first", "next"].entries()) {
+      const call = await rawOpen(raw, id);
+      await call.values({ Selector: selector, ...extension }, []);
+      await call.read(2);
+      await call.eof();
+      await call.close();
+      assertEquals(await hasEof(raw, id), true);
+    }
+    assertEquals(backend.callbackCount, 3);
+    await raw.end();
+    await untilHeld(backend, 0);
+  });
+}
+
+Deno.test("keepLent: what a responder keeps whose session has ended meanwhile is released", () => {
+  const id = "_0123450000000000001";
+  const released: unknown[] = [];
+  const caller = {
+    call: (selector: string, count: unknown) => {
+      released.push(selector, count);
+      return Promise.resolve(null);
+    },
+  };
+  const call = { request: { lends: "_012345" }, session: {}, caller };
+  const lent = { among: (ids: string[]) => ids };
+  const onEnd = () => () => {};
+  for (const ended of [false, true]) {
+    const borrower = { routes: undefined, ended, onEnd };
+    keepLent([id], lent as never, borrower, call as never);
+    const selector = `/_qtalk/release/${id}`;
+    assertEquals(released, ended ? [selector, 1] : []);
+  }
 });

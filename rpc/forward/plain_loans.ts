@@ -88,7 +88,7 @@ export function beginPlainLoan(response: PlainResponse): ForwardedLoan {
     const loans = dropped
       ? undefined
       : plainLoans(borrower, source) ?? makeLoans(borrower, source, lender());
-    if (loans?.hasRoom(max)) return loans.add(id, 1);
+    if (loans?.holds(id) || loans?.hasRoom(max)) return loans.add(id, 1);
     releaseSoon(id, lender());
     if (loans === undefined) return;
     // The rest does not reach the client.

@@ -428,7 +428,8 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   ): Promise<void> | undefined {
     const { callbacks } = this.#session;
     const failed = (error: unknown): never => {
-      callbacks.release(ids);
+      // Else they are released when the caller has closed the channel.
+      if (!this.#leavesClose) callbacks.release(ids);
       throw error;
     };
     try {
