@@ -297,6 +297,23 @@ for (const [name, [use, options]] of Object.entries(FUNCTIONS)) {
   });
 }
 
+/** Asserts that a use refuses the value of an option by a TypeError that says this. */
+async function assertRefused(
+  use: (options: never) => unknown,
+  option: string,
+  value: unknown,
+  said: string,
+): Promise<void> {
+  let error: unknown;
+  try {
+    await use({ [option]: value } as never);
+  } catch (refusal) {
+    error = refusal;
+  }
+  assertInstanceOf(error, TypeError, `${value}`);
+  assertEquals(error.message, `Cannot use option "${option}": ${said}`);
+}
+
 Deno.test("options: whatever takes a memory pool refuses anything else", async () => {
   const uses: Use[] = [
     (options) => qmux(memoryTransports()[0], options),
@@ -307,19 +324,8 @@ Deno.test("options: whatever takes a memory pool refuses anything else", async (
   ];
   for (const use of uses) {
     for (const value of [null, 5, "5", {}]) {
-      let error: unknown;
-      try {
-        await use({ memoryPool: value as never });
-      } catch (refusal) {
-        error = refusal;
-      }
-      assertInstanceOf(error, TypeError, `${value}`);
-      assertEquals(
-        error.message,
-        `Cannot use option "memoryPool": ${
-          kindOf(value)
-        } is not from memoryPool()`,
-      );
+      const said = `${kindOf(value)} is not from memoryPool()`;
+      await assertRefused(use, "memoryPool", value, said);
     }
   }
 });
@@ -440,17 +446,8 @@ async function whileContinued(
 for (const [name, use] of Object.entries(WITH_SIGNAL)) {
   Deno.test(`options: ${name} refuses what is not a signal with an error that says so`, async () => {
     for (const signal of [new AbortController(), null, 5, true, {}, "x"]) {
-      let error: unknown;
-      try {
-        await use({ signal: signal as never });
-      } catch (refusal) {
-        error = refusal;
-      }
-      assertInstanceOf(error, TypeError, `${signal}`);
-      assertEquals(
-        error.message,
-        `Cannot use option "signal": ${kindOf(signal)} is not an AbortSignal`,
-      );
+      const said = `${kindOf(signal)} is not an AbortSignal`;
+      await assertRefused(use, "signal", signal, said);
     }
   });
 }
