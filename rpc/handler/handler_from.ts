@@ -3,15 +3,14 @@ import { channelPool } from "../client/channel_pool.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Handler, HandlerObject } from "../types.ts";
 import { checkList, checkObject, kindOf } from "../../check_option.ts";
+import { isBuiltInPrototype, isMixedIn } from "./built_in/classes.ts";
 import {
-  isBuiltInNamespace,
-  isBuiltInPrototype,
   isIn,
   isLibrary,
   isLibraryFunction,
-  isMixedIn,
   librariesIn,
-} from "./built_in.ts";
+} from "./built_in/libraries.ts";
+import { isBuiltInNamespace } from "./built_in/namespaces.ts";
 import { functionHandler } from "./function_handler.ts";
 import { isClass, source } from "./invoke.ts";
 import { Router } from "./router.ts";

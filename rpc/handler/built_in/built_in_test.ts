@@ -24,10 +24,10 @@ import tty from "node:tty";
 import { parse as parseUrl } from "node:url";
 import v8 from "node:v8";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { isBuiltInPrototype } from "./built_in.ts";
-import { handlerFrom } from "./handler_from.ts";
-import { notFound } from "./invoke.ts";
-import type { Router } from "./router.ts";
+import { isBuiltInPrototype } from "./classes.ts";
+import { handlerFrom } from "../handler_from.ts";
+import { notFound } from "../invoke.ts";
+import type { Router } from "../router.ts";
 
 /** The classes among the members of an object, by name. */
 function* classesIn(
