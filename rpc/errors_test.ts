@@ -22,7 +22,7 @@ import {
   MAX_CAUSES,
   RemoteError,
 } from "./errors.ts";
-import { errorText, MAX_ERROR_TEXT } from "./wire/error_header.ts";
+import { errorText, MAX_ERROR_TEXT } from "./wire/headers/error_header.ts";
 
 Deno.test("errorText(): a long text is truncated, with an ellipsis", () => {
   const text = errorText(new Error("x".repeat(MAX_ERROR_TEXT + 1)));

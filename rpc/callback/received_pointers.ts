@@ -12,7 +12,7 @@ import type { RawChannel } from "../../mux/internal.ts";
 import { readUint32 } from "../../uint32.ts";
 import { concat } from "../../view.ts";
 import type { Caller } from "../types.ts";
-import { MAX_CALL_HEADER_SIZE } from "../wire/headers.ts";
+import { MAX_CALL_HEADER_SIZE } from "../wire/headers/header.ts";
 import { PointerFinder } from "./pointer_finder.ts";
 import {
   type LendingHeader,

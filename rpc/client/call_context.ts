@@ -20,14 +20,14 @@ import {
 import { CallSites } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
+import type { CallExtension } from "../wire/headers/call_header.ts";
+import { MAX_CALL_HEADER_SIZE } from "../wire/headers/header.ts";
+import type { HeaderCache } from "../wire/headers/header_cache.ts";
 import {
-  type CallExtension,
   decodeResponseHeader,
-  type HeaderCache,
-  MAX_CALL_HEADER_SIZE,
   type ReceivedHeader,
   responseHeaderCache,
-} from "../wire/headers.ts";
+} from "../wire/headers/response_header.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
 import { carriesBytes } from "../wire/value_source.ts";
 import type { ChannelPool } from "./channel_pool.ts";

@@ -9,9 +9,9 @@ import {
   addCallHeader,
   type CallExtension,
   callHeaderValue,
-  sharedHeader,
   withDeadline,
-} from "../wire/headers.ts";
+} from "../wire/headers/call_header.ts";
+import { sharedHeader } from "../wire/headers/header_cache.ts";
 import { checkMeta, checkTrace, type Metadata } from "../wire/metadata.ts";
 import { checkSelector, PING_SELECTOR } from "../wire/selector.ts";
 import { isValueStream } from "../wire/value_source.ts";

@@ -15,7 +15,7 @@ import type {
 import { HeldValue } from "../callback/pointers.ts";
 import { atCaller, namedAfterCall } from "../errors.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
-import type { ReceivedHeader } from "../wire/headers.ts";
+import type { ReceivedHeader } from "../wire/headers/response_header.ts";
 import { mergedMeta, type Metadata, NO_META } from "../wire/metadata.ts";
 import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
 import type { CallContext } from "./call_context.ts";

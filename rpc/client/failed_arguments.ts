@@ -4,4 +4,4 @@
  * @module
  */
 import "../internal.ts"; // Keeps bundles in few chunks.
-export { addTrailer } from "../wire/error_header.ts";
+export { addTrailer } from "../wire/headers/error_header.ts";

@@ -17,11 +17,11 @@ import {
 } from "../errors.ts";
 import { LentCallbacks } from "../callback/callback_table.ts";
 import { linkStates, type State } from "../../state_machine.ts";
+import { MAX_CALL_HEADER_SIZE } from "../wire/headers/header.ts";
 import {
-  MAX_CALL_HEADER_SIZE,
   type ReceivedHeader,
   remoteError,
-} from "../wire/headers.ts";
+} from "../wire/headers/response_header.ts";
 import { type Metadata, refusalOfMeta } from "../wire/metadata.ts";
 import type { ValueStream } from "../wire/value_source.ts";
 import type { CallContext } from "./call_context.ts";

@@ -1,7 +1,7 @@
 import type { RawChannel } from "../../mux/internal.ts";
 import type { LentCallbacks } from "../callback/callback_table.ts";
 import { loadPart } from "../errors.ts";
-import { addEnd } from "../wire/headers.ts";
+import { addEnd } from "../wire/headers/response_header.ts";
 import {
   checkResult,
   openSource,

@@ -1,7 +1,7 @@
 import { printableText } from "../../printable_text.ts";
 import { CallError, RpcError } from "../errors.ts";
 import type { ServerCall } from "../server/server_call.ts";
-import { errorCode, errorText } from "../wire/error_header.ts";
+import { errorCode, errorText } from "../wire/headers/error_header.ts";
 
 export function noTarget(): TypeError {
   return new TypeError("Cannot forward: the target has no session");

@@ -2,8 +2,8 @@ import { ValueWriter } from "../../codec/internal.ts";
 import type { RoutedSession } from "../callback/callback_routes.ts";
 import type { Request } from "../server/request_decoder.ts";
 import type { ServerCall } from "../server/server_call.ts";
-import { forwardedHeaderValue } from "../wire/forwarded_headers.ts";
-import { addCallHeader } from "../wire/headers.ts";
+import { forwardedHeaderValue } from "../wire/headers/forwarded_headers.ts";
+import { addCallHeader } from "../wire/headers/call_header.ts";
 
 /**
  * The header of the forwarded call. Without a deadline, it is encoded once for all

@@ -5,8 +5,9 @@ import { concat } from "../../view.ts";
 import type { ChannelPool } from "../client/channel_pool.ts";
 import { isNotBegun, type RemoteError } from "../errors.ts";
 import type { ServerCall } from "../server/server_call.ts";
-import { forwardedResponseValue } from "../wire/forwarded_headers.ts";
-import { MAX_CALL_HEADER_SIZE, remoteError } from "../wire/headers.ts";
+import { forwardedResponseValue } from "../wire/headers/forwarded_headers.ts";
+import { MAX_CALL_HEADER_SIZE } from "../wire/headers/header.ts";
+import { remoteError } from "../wire/headers/response_header.ts";
 
 /**
  * The header of a response, without its length; undefined if some is missing.

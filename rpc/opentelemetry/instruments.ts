@@ -15,7 +15,7 @@ import {
   errorCode,
   errorText,
   legible,
-} from "../wire/error_header.ts";
+} from "../wire/headers/error_header.ts";
 import { cleanSelector } from "../wire/selector.ts";
 
 /** The name of this library among those that make spans. */

@@ -8,7 +8,7 @@ import { isServerCall, isServerResponder } from "../handler/invoke.ts";
 import { capture, isCapturing } from "../handler/respond_with.ts";
 import type { ServerResponder } from "../server/server_call.ts";
 import type { Call, Responder } from "../types.ts";
-import { errorCode } from "../wire/error_header.ts";
+import { errorCode } from "../wire/headers/error_header.ts";
 
 /** A call that is in progress. */
 export class CountedCall {

@@ -1,4 +1,4 @@
-import { errorText } from "../wire/error_header.ts";
+import { errorText } from "../wire/headers/error_header.ts";
 import { timeLimit } from "../../time_limit.ts";
 import type { ServiceHealth } from "./types.ts";
 

@@ -26,7 +26,7 @@ import type {
   CallOptions,
   Handler,
 } from "../types.ts";
-import { legible } from "../wire/error_header.ts";
+import { legible } from "../wire/headers/error_header.ts";
 import { type Metadata, NO_META } from "../wire/metadata.ts";
 import { ValueIterator } from "../wire/value_iterator.ts";
 import { absent, ValueReceiver } from "../wire/value_receiver.ts";

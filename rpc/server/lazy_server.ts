@@ -7,7 +7,7 @@ import {
 import { LOAD_TIMEOUT, loadedTooLate, timeLimit } from "../../time_limit.ts";
 import { loadFailed } from "../errors.ts";
 import { loadAnsweringIfNeeded } from "../handler/function_handler.ts";
-import { responseHeaderValue } from "../wire/headers.ts";
+import { responseHeaderValue } from "../wire/headers/response_header.ts";
 import type { Server, ServerOptions } from "./server.ts";
 
 /** Loads the server, and with it what the handlers of the program need to answer. */

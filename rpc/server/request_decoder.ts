@@ -10,19 +10,21 @@ import { printableText } from "../../printable_text.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { Caller } from "../types.ts";
+import type { CallHeader } from "../wire/headers/call_header.ts";
 import {
-  type CallHeader,
   decodeHeader,
   extensionOf,
   fieldOf,
   foreignCodec,
-  type HeaderCache,
   mapIn,
-  type ReceivedHeader,
-  responseHeaderCache,
   SAME_CODEC,
   wrongType,
-} from "../wire/headers.ts";
+} from "../wire/headers/header.ts";
+import type { HeaderCache } from "../wire/headers/header_cache.ts";
+import {
+  type ReceivedHeader,
+  responseHeaderCache,
+} from "../wire/headers/response_header.ts";
 import {
   DEFAULT_MAX_META_SIZE,
   isTrace,

@@ -7,8 +7,8 @@ import { RpcError } from "../errors.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Call } from "../types.ts";
-import { toError } from "../wire/error_header.ts";
-import type { ResponseExtension } from "../wire/headers.ts";
+import { toError } from "../wire/headers/error_header.ts";
+import type { ResponseExtension } from "../wire/headers/response_header.ts";
 import { checkMeta, type Metadata, NO_META } from "../wire/metadata.ts";
 import type { Request } from "./request_decoder.ts";
 import {

@@ -1,11 +1,15 @@
 import { type Codec, ValueWriter } from "../../codec/internal.ts";
 import type { RawChannel } from "../../mux/internal.ts";
-import { addErrorHeader, addForm, addTrailer } from "../wire/error_header.ts";
+import {
+  addErrorHeader,
+  addForm,
+  addTrailer,
+} from "../wire/headers/error_header.ts";
+import { sharedHeader } from "../wire/headers/header_cache.ts";
 import {
   type ResponseExtension,
   responseHeaderValue,
-  sharedHeader,
-} from "../wire/headers.ts";
+} from "../wire/headers/response_header.ts";
 import { MessageWriter } from "../wire/message_writer.ts";
 import type { Metadata } from "../wire/metadata.ts";
 import { carriesBytes } from "../wire/value_source.ts";

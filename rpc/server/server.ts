@@ -6,12 +6,9 @@ import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
 import { Fifo } from "../../queue.ts";
-import { toError } from "../wire/error_header.ts";
-import {
-  HeaderCache,
-  type HeaderUse,
-  MAX_CALL_HEADER_SIZE,
-} from "../wire/headers.ts";
+import { toError } from "../wire/headers/error_header.ts";
+import { MAX_CALL_HEADER_SIZE } from "../wire/headers/header.ts";
+import { HeaderCache, type HeaderUse } from "../wire/headers/header_cache.ts";
 import { ArgumentMemory } from "./argument_memory.ts";
 import { CallQueue, type QueuedCall } from "./call_queue.ts";
 import { IncomingCall } from "./incoming_call.ts";

@@ -9,7 +9,7 @@ import {
   decodeResponseHeader,
   type ReceivedHeader,
   remoteError,
-} from "./headers.ts";
+} from "./headers/response_header.ts";
 import { type Metadata, refusalOfMeta } from "./metadata.ts";
 
 /** Means that a value has not arrived yet; `undefined` means the end. */

@@ -9,24 +9,24 @@ import {
   CodecError,
   PREFIX_SIZE,
   ValueWriter,
-} from "../../codec/internal.ts";
+} from "../../../codec/internal.ts";
 import {
   CallError,
   type ErrorFields,
   MAX_CAUSES,
   RemoteError,
   truncated,
-} from "../errors.ts";
+} from "../../errors.ts";
+import { MAX_CALL_HEADER_SIZE } from "./header.ts";
 import {
   addEnd,
   EMPTY_FRAME,
-  MAX_CALL_HEADER_SIZE,
   NO_IDS,
   type ResponseExtension,
   type ResponseHeader,
   responseHeaderValue,
-} from "./headers.ts";
-import { checkMeta, mergedMeta, type Metadata } from "./metadata.ts";
+} from "./response_header.ts";
+import { checkMeta, mergedMeta, type Metadata } from "../metadata.ts";
 
 /** The most characters of an error's code and name; longer ones are not sent. */
 const MAX_ERROR_CODE = 64;

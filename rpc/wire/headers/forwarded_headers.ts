@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Codec } from "../../codec/internal.ts";
-import { type CallHeader, decodeHeader, extensionOf } from "./headers.ts";
+import type { Codec } from "../../../codec/internal.ts";
+import type { CallHeader } from "./call_header.ts";
+import { decodeHeader, extensionOf } from "./header.ts";
 
 /**
  * The value to encode as the call header of a call that is forwarded.
