@@ -26,6 +26,8 @@ import "./mux/transport/node/builtin.ts";
 import "./mux/wire/frame.ts";
 import "./mux/wire/frame_queue.ts";
 import "./queue.ts";
+import "./rpc/callback/lent_callbacks.ts";
+import "./rpc/callback/lent_stream.ts";
 import "./rpc/callback/pointers.ts";
 import "./rpc/client/call_context.ts";
 import "./rpc/client/pending_call.ts";

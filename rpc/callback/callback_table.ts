@@ -1,20 +1,3 @@
-import { printableText } from "../../printable_text.ts";
-import { CallError, RpcError } from "../errors.ts";
-import type { Handler, HandlerFunction } from "../types.ts";
-import {
-  openSource,
-  RestOfStream,
-  type ValueSource,
-  type ValueStream,
-} from "../wire/value_source.ts";
-import {
-  type CallbackKind,
-  nameAfter,
-  newId,
-  PointerNormalizer,
-  prefixOf,
-  RandomDigits,
-} from "./pointers.ts";
 import {
   type Codec,
   CodecError,
@@ -22,138 +5,26 @@ import {
   type ValueWriter,
 } from "../../codec/internal.ts";
 import type { MemoryKind } from "../../mux/internal.ts";
-import type { AnyFunction } from "../remote/value_kinds.ts";
-import { answerBy } from "../handler/function_handler.ts";
+import { CallError, RpcError } from "../errors.ts";
 import { isServerCall } from "../handler/invoke.ts";
+import type { AnyFunction } from "../remote/value_kinds.ts";
+import type { Handler, HandlerFunction } from "../types.ts";
 import { callbackIdIn, RELEASE_SELECTOR } from "../wire/selector.ts";
+import type { ValueStream } from "../wire/value_source.ts";
 import { type Keeper, keeperOf, type KeeperTable } from "./kept_callback.ts";
-
-/** What the ID of a stream has to say. */
-export function kindOfStream(stream: ValueStream): CallbackKind {
-  if (stream instanceof RestOfStream) return "whole";
-  return isByteStream(stream) ? "bytes" : "values";
-}
-
-/** Whether a stream can be read once only, like a generator. */
-export function isOneStream(stream: ValueStream): boolean {
-  return stream instanceof ReadableStream || "next" in stream;
-}
-
-/** Whether a stream gives bytes only. Others may give bytes, too. */
-function isByteStream(stream: ValueStream): boolean {
-  if (!(stream instanceof ReadableStream)) return false;
-  try {
-    stream.getReader({ mode: "byob" }).releaseLock();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** How a stream ends that the peer reads, and may not read on. */
-export interface Cut {
-  /** The selector of the call that it was sent with. */
-  readonly selector: string;
-  /** What the producer learns, if the program said why. */
-  readonly reason?: unknown;
-}
-
-/** A stream of this side that the peer can read, once. */
-export class LentStream {
-  readonly #stream: ValueStream;
-  readonly #onEnd: () => void;
-  #state: "unread" | "read" | "taken" = "unread";
-  /** How it was cut off while it was read. */
-  #cut: Cut | undefined;
-  /** Ends the value that is waited for, and with it the stream. */
-  #endWait: ((cut: Cut) => void) | undefined;
-
-  /**
-   * Makes what answers the peer when it reads.
-   *
-   * @param onEnd called when the stream has been read
-   * @throws {TypeError} if the stream is locked
-   */
-  constructor(stream: ValueStream, onEnd: () => void) {
-    if (stream instanceof ReadableStream && stream.locked) {
-      throw new TypeError("Cannot send stream: it is locked");
-    }
-    this.#stream = stream;
-    this.#onEnd = onEnd;
-  }
-
-  /** Answers the call of the function that the stream is on the wire. */
-  readonly handler: HandlerFunction = async (call, respond) => {
-    if (this.#state !== "unread") {
-      throw new CallError("Cannot read stream: it was read already", {
-        code: "released",
-      });
-    }
-    this.#state = "read";
-    try {
-      // The call whose whole argument it is rejects with its error.
-      const reports = !(this.#stream instanceof RestOfStream);
-      await answerBy(({ sourceFor, respondWithValues }) => {
-        const source = this.#cuttable(sourceFor(this.#stream, call));
-        return respondWithValues(source, call, respond, reports);
-      });
-    } catch (error) {
-      // Nothing reads it if that could not be loaded; else it has ended.
-      this.#stop(error);
-      throw error;
-    } finally {
-      this.#onEnd();
-    }
-  };
-
-  /** The stream itself, for a peer that gives it back unread. */
-  take(): ValueStream {
-    if (this.#state === "unread") this.#state = "taken";
-    return this.#stream;
-  }
-
-  #cuttable(source: ValueSource): ValueSource {
-    const cutOff = ({ selector }: Cut) =>
-      new CallError(
-        `Cannot read stream: its call "${
-          printableText(selector)
-        }" was given up`,
-        { code: "cancelled" },
-      );
-    return {
-      next: () =>
-        new Promise((resolve, reject) => {
-          if (this.#cut !== undefined) return reject(cutOff(this.#cut));
-          this.#endWait = (cut) => reject(cutOff(cut));
-          source.next().then(resolve, reject);
-        }),
-      stop: (reason) => source.stop(this.#cut?.reason ?? reason),
-    };
-  }
-
-  /**
-   * The peer will not begin to read it: ends its producer.
-   *
-   * @param cut if set, the peer may not read on, either
-   */
-  letGo(cut?: Cut): void {
-    if (cut !== undefined && this.#state === "read") {
-      this.#cut = cut;
-      return this.#endWait?.(cut);
-    }
-    if (this.#state !== "unread") return;
-    this.#state = "taken";
-    this.#stop(cut?.reason);
-  }
-
-  #stop(reason: unknown): void {
-    try {
-      openSource(this.#stream).stop(reason);
-    } catch {
-      // It is locked: something else reads it.
-    }
-  }
-}
+import {
+  type Cut,
+  isOneStream,
+  kindOfStream,
+  LentStream,
+} from "./lent_stream.ts";
+import {
+  nameAfter,
+  newId,
+  PointerNormalizer,
+  prefixOf,
+  RandomDigits,
+} from "./pointers.ts";
 
 /**
  * Default limit for the functions that one session lends to its peer at the same
@@ -305,7 +176,7 @@ export class CallbackTable implements KeeperTable {
    * @throws {RpcError} `limit-exceeded`
    */
   add(fn: AnyFunction, keeper: Keeper | undefined): string {
-    return this.#addOnce(fn, "function", () => ({
+    return this.#addOnce(fn, () => ({
       handler: this.#handlerOf(keeper?.fn ?? fn),
       keeper,
       stream: undefined,
@@ -313,7 +184,7 @@ export class CallbackTable implements KeeperTable {
   }
 
   #addStream(stream: ValueStream): string {
-    return this.#addOnce(stream, () => kindOfStream(stream), (id) => {
+    return this.#addOnce(stream, (id) => {
       // Once it has been read, it is of no more use.
       const lent = new LentStream(stream, () => this.#delete(id));
       return { handler: lent.handler, keeper: undefined, stream: lent };
@@ -322,7 +193,6 @@ export class CallbackTable implements KeeperTable {
 
   #addOnce(
     original: AnyFunction | ValueStream,
-    kind: CallbackKind | (() => CallbackKind),
     make: (id: string) => Pick<Entry, "handler" | "keeper" | "stream">,
   ): string {
     let id = this.#ids.get(original);
@@ -340,8 +210,10 @@ export class CallbackTable implements KeeperTable {
       );
     }
     if (id === undefined) {
-      const actual = typeof kind === "function" ? kind() : kind;
-      id = newId(this.#session.prefix, actual, this.#digits);
+      const kind = typeof original === "function"
+        ? "function"
+        : kindOfStream(original);
+      id = newId(this.#session.prefix, kind, this.#digits);
     }
     const made = make(id);
     this.#ids.set(original, id);
@@ -484,82 +356,6 @@ function withLife<T extends AnyFunction | ValueStream>(original: T): T {
     });
   }
   return original;
-}
-
-/**
- * The functions that were sent with one call. The peer can call them until the
- * call ends, and those that it keeps until it releases them.
- */
-export class LentCallbacks {
-  readonly #session: LendingSession;
-  readonly #selector: string;
-  readonly #ids = new Set<string>();
-
-  /** Makes an empty list of functions, for a call of `selector`. */
-  constructor(session: LendingSession, selector: string) {
-    this.#session = session;
-    this.#selector = selector;
-  }
-
-  /**
-   * Encodes a value that the codec has refused, and lends the functions in it:
-   * see {@linkcode CallbackTable.lend}.
-   *
-   * @throws {unknown} `refusal`, or why lending is not possible
-   */
-  encode(
-    codec: Codec,
-    value: unknown,
-    refusal: unknown,
-    encode: (value: unknown) => ValueWriter,
-  ): ValueWriter {
-    const { callbacks } = this.#session;
-    const { message, ids } = callbacks.lend(
-      codec,
-      value,
-      refusal,
-      encode,
-      this.#selector,
-    );
-    for (const id of ids) {
-      // The call lends a function once, however often it sends it.
-      if (this.#ids.has(id)) callbacks.release([id]);
-      else this.#ids.add(id);
-    }
-    return message;
-  }
-
-  /** What the IDs of all functions of this side begin with. */
-  get prefix(): string {
-    return this.#session.prefix;
-  }
-
-  /** The peer keeps these functions, and will release them itself. */
-  keep(ids: Iterable<string>): void {
-    for (const id of ids) this.#ids.delete(id);
-  }
-
-  /** The call has ended. */
-  release(): void {
-    if (this.#ids.size === 0) return;
-    this.#session.callbacks.release(this.#ids);
-    this.#ids.clear();
-  }
-
-  /** The call was given up: calls of the functions end with it. */
-  giveUp(reason: unknown): void {
-    if (this.#ids.size === 0) return;
-    const cut = { reason, selector: this.#selector };
-    this.#session.callbacks.giveUp(this.#ids, cut);
-    this.#ids.clear();
-  }
-
-  /** The call has failed: its streams must not look complete. */
-  cut(): void {
-    if (this.#ids.size === 0) return;
-    this.#session.callbacks.cut(this.#ids, { selector: this.#selector });
-    this.#ids.clear();
-  }
 }
 
 const released: HandlerFunction = (call, respond) => {

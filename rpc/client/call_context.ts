@@ -9,7 +9,7 @@ import {
 } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { concat } from "../../view.ts";
-import type { LentCallbacks } from "../callback/callback_table.ts";
+import type { LentCallbacks } from "../callback/lent_callbacks.ts";
 import {
   HeldValue,
   lendsUntilReleased,

@@ -14,7 +14,7 @@ import type {
 } from "../../mux/internal.ts";
 import { HeldValue } from "../callback/pointers.ts";
 import { atCaller, namedAfterCall } from "../errors.ts";
-import type { LentCallbacks } from "../callback/callback_table.ts";
+import type { LentCallbacks } from "../callback/lent_callbacks.ts";
 import type { ReceivedHeader } from "../wire/headers/response_header.ts";
 import { mergedMeta, type Metadata, NO_META } from "../wire/metadata.ts";
 import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";

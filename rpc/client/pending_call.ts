@@ -15,7 +15,7 @@ import {
   rejectAtCaller,
   RpcError,
 } from "../errors.ts";
-import { LentCallbacks } from "../callback/callback_table.ts";
+import { LentCallbacks } from "../callback/lent_callbacks.ts";
 import { linkStates, type State } from "../../state_machine.ts";
 import { MAX_CALL_HEADER_SIZE } from "../wire/headers/header.ts";
 import {

@@ -1,5 +1,5 @@
 import type { RawChannel } from "../../mux/internal.ts";
-import type { LentCallbacks } from "../callback/callback_table.ts";
+import type { LentCallbacks } from "../callback/lent_callbacks.ts";
 import { loadPart } from "../errors.ts";
 import { addEnd } from "../wire/headers/response_header.ts";
 import {
