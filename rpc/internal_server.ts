@@ -8,7 +8,9 @@ import "./internal.ts"; // Keeps bundles in few chunks.
 // What the server imports, named at once, as in `start.ts`.
 import "./server/argument_memory.ts";
 import "./server/call_queue.ts";
+import "./server/header_memory.ts";
 import "./server/incoming_call.ts";
+import "./server/refusals.ts";
 import "./server/request_decoder.ts";
 import "./server/responder.ts";
 import "./server/response_writer.ts";

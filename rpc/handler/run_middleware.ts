@@ -6,7 +6,7 @@
 import type { Channel, WaitOptions } from "../../mux/internal.ts";
 import { RpcResponse } from "../client/response.ts";
 import { RpcError } from "../errors.ts";
-import { unanswered } from "../server/responder.ts";
+import { unanswered } from "../server/refusals.ts";
 import type {
   MiddlewareToRun,
   ServerResponder,

@@ -6,7 +6,6 @@ import type { LendingMessage } from "../callback/callback_table.ts";
 import { RpcError } from "../errors.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
-import type { Call } from "../types.ts";
 import { toError } from "../wire/headers/error_header.ts";
 import type { ResponseExtension } from "../wire/headers/response_header.ts";
 import { checkMeta, type Metadata, NO_META } from "../wire/metadata.ts";
@@ -446,14 +445,5 @@ function newMeta(now: Metadata, before: Metadata): Metadata {
     Object.entries(now).filter(([name, value]) =>
       !Object.hasOwn(before, name) || !Object.is(before[name], value)
     ),
-  );
-}
-
-/** The error of a handler that returned a value in place of responding. */
-export function unanswered({ selector }: Call): TypeError {
-  return new TypeError(
-    `Cannot answer call "${
-      printableText(selector)
-    }": its handler returned a value and did not respond; write handlerFrom(fn) for a function whose result is the answer`,
   );
 }

@@ -2,7 +2,6 @@ import { type Codec, SpareBuffer, ValueReader } from "../../codec/internal.ts";
 import type { MemoryAccount, RawChannel } from "../../mux/internal.ts";
 import { CallError } from "../errors.ts";
 import { invoke, notFound } from "../handler/invoke.ts";
-import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Handler } from "../types.ts";
 import { Fifo } from "../../queue.ts";
@@ -11,6 +10,7 @@ import { MAX_CALL_HEADER_SIZE } from "../wire/headers/header.ts";
 import { HeaderCache, type HeaderUse } from "../wire/headers/header_cache.ts";
 import { ArgumentMemory } from "./argument_memory.ts";
 import { CallQueue, type QueuedCall } from "./call_queue.ts";
+import { HeaderMemory } from "./header_memory.ts";
 import { IncomingCall } from "./incoming_call.ts";
 import {
   type CallerIn,
@@ -18,13 +18,9 @@ import {
   RequestDecoder,
   UnreadableCall,
 } from "./request_decoder.ts";
-import { ChannelResponder, unanswered } from "./responder.ts";
+import { mayBegin, refuse, refuseClosing, unanswered } from "./refusals.ts";
+import { ChannelResponder } from "./responder.ts";
 import { UnsentResponses } from "./unsent_responses.ts";
-
-/** Large headers that wait leave one part in this many of the account to channels. */
-const CHANNEL_PART = 16;
-/** The large headers of calls may take one part in this many of the account. */
-const HEADER_PART = 16;
 
 /** What a server needs besides channels. */
 export interface ServerOptions {
@@ -74,6 +70,7 @@ export class Server {
   /** Where arguments are read into. */
   readonly #memory: ArgumentMemory;
   readonly #nestedMemory: ArgumentMemory;
+  readonly #headers: HeaderMemory;
   /** Channels without a call: most were opened ahead of need. */
   #idle = 0;
   /**
@@ -82,8 +79,6 @@ export class Server {
    */
   #held: Fifo<QueuedCall> | undefined;
   #refusing = false;
-  /** Bytes of the large headers of calls, and of nested ones. */
-  readonly #largeHeaders: [calls: number, nested: number] = [0, 0];
   /** How many calls have begun. */
   begun = 0;
 
@@ -111,6 +106,7 @@ export class Server {
       this.#giveUpCallbacks(handlers, reason);
     this.#memory = new ArgumentMemory(account, false);
     this.#nestedMemory = new ArgumentMemory(account, true);
+    this.#headers = new HeaderMemory(account);
     state.onArgumentsFreed = () => {
       this.#memory.decodeSoon();
       this.#calls.runNextSoon();
@@ -232,42 +228,14 @@ export class Server {
     }
     const nested = isNested(call);
     reader.memory = nested ? this.#nestedMemory : this.#memory;
-    if (request.weight > 0 && !this.#holdHeader(call, nested)) {
-      responder.returnError(
-        refusal("busy", "there is no memory for its header", "", request),
-      );
-      call.release();
+    if (request.weight > 0 && !this.#headers.hold(call, nested)) {
+      refuse(call, "busy", "there is no memory for its header");
     } else if (this.#refusing && call.callback === undefined) {
       refuseClosing(call);
     } else if (this.#held !== undefined && call.callback === undefined) {
       this.#hold(call, this.#held);
     } else this.#queueOf(call).begin(call);
     return call;
-  }
-
-  /**
-   * Counts a large header as held until the handler has finished; returns false if
-   * there is no memory for it. A part of the account is for headers in any case:
-   * calls that hold the rest with their arguments may take a while. And what calls
-   * hold that may wait leaves room for channels: calls that they wait for need one.
-   */
-  #holdHeader(call: IncomingCall, nested: boolean): boolean {
-    const { headers, limit } = this.#options.account;
-    const memory = nested ? headers.reserved : headers;
-    const { weight } = call.request;
-    const which = nested ? 1 : 0;
-    const large = this.#largeHeaders;
-    const fits = large[which] + weight <= limit / HEADER_PART;
-    const left = nested ? 0 : limit / CHANNEL_PART;
-    if (!fits && !memory.canTake(weight + left)) return false;
-    large[which] += weight;
-    memory.take(weight);
-    call.releaseHeader = () => {
-      call.releaseHeader = undefined;
-      large[which] -= weight;
-      memory.give(weight);
-    };
-    return true;
   }
 
   /** Whether a call comes from this side; then there is no other one. */
@@ -299,11 +267,8 @@ export class Server {
     const { length } = held;
     const { maxQueuedCalls } = this.#options;
     if (length < maxQueuedCalls) return held.push(call);
-    const limit = `, the limit of "maxQueuedCalls"`;
-    call.responder.returnError(
-      refusal("busy", `${length} calls are waiting`, limit, call.request),
-    );
-    call.release();
+    const limit = ', the limit of "maxQueuedCalls"';
+    refuse(call, "busy", `${length} calls are waiting`, limit);
   }
 
   /** Answers a call in a codec that this side does not accept. */
@@ -385,10 +350,7 @@ export class Server {
     const limit = running >= maxConcurrentCalls
       ? ', the limit of "maxConcurrentCalls"'
       : "";
-    call.responder.returnError(
-      refusal("busy", `${running} calls are running`, limit, call.request),
-    );
-    call.release();
+    refuse(call, "busy", `${running} calls are running`, limit);
   }
 
   /** The caller has closed the call, or the session has ended. */
@@ -458,49 +420,6 @@ function useOf({ deadline, meta, extension, from }: Request): HeaderUse {
   if (meta !== undefined || from !== undefined) return "never";
   if (extension?.["trace"] !== undefined) return "never";
   return deadline === undefined ? "long" : "brief";
-}
-
-/**
- * Whether a handler gets a call that is not a usual one.
- *
- * @throws {CallError} `deadline-exceeded` if it is too late, `too-large` if it has
- * too much metadata
- */
-function mayBegin({ request, isLate }: IncomingCall): boolean {
-  const { metaRefusal } = request;
-  if (metaRefusal !== undefined) {
-    const { message, code } = metaRefusal;
-    throw new CallError(message, { code });
-  }
-  if (!isLate) return !request.namesNothing;
-  throw new CallError(
-    `Cannot call "${
-      printableText(request.selector)
-    }": its deadline had passed before it could begin`,
-    { code: "deadline-exceeded" },
-  );
-}
-
-function refuseClosing(call: IncomingCall): void {
-  const { responder, request } = call;
-  const why = "this side is closing";
-  responder.returnError(refusal("unavailable", why, "", request));
-  call.releaseHeader?.();
-}
-
-/**
- * The error for a call that no handler gets: the caller can make it again. Callers
- * that are not extended get the text that other implementations know.
- */
-function refusal(
-  code: "busy" | "unavailable",
-  why: string,
-  limit: string,
-  { extended, selector }: Request,
-): CallError {
-  const text = `${code}: ${why}`;
-  const more = `${limit}; cannot call "${printableText(selector)}"`;
-  return new CallError(extended ? text + more : text, { code });
 }
 
 function isPromise(value: void | Promise<void>): value is Promise<void> {
