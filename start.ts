@@ -31,6 +31,7 @@ import "./rpc/callback/lent_stream.ts";
 import "./rpc/callback/pointers.ts";
 import "./rpc/client/call_context.ts";
 import "./rpc/client/pending_call.ts";
+import "./rpc/client/pending_call_state.ts";
 import "./rpc/client/streamed_arguments.ts";
 import "./rpc/handler/built_in/classes.ts";
 import "./rpc/handler/built_in/libraries.ts";

@@ -14,11 +14,13 @@ export {
   ChannelPool,
   channelPool,
   DEFAULT_QUEUE_LIMITS,
+  poolOf,
+} from "./client/channel_pool.ts";
+export {
   type ForwardedCall,
   type ForwardTargets,
   forwardTargets,
-  poolOf,
-} from "./client/channel_pool.ts";
+} from "./forward/forward_targets.ts";
 export {
   CallError,
   isRepeatable,

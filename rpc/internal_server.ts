@@ -6,6 +6,7 @@
  */
 import "./internal.ts"; // Keeps bundles in few chunks.
 // What the server imports, named at once, as in `start.ts`.
+import "./client/inheriting_caller.ts";
 import "./server/argument_memory.ts";
 import "./server/call_queue.ts";
 import "./server/header_memory.ts";

@@ -11,7 +11,7 @@ import {
 } from "../../time_limit.ts";
 import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
-import type { Caller, CallOptions } from "../types.ts";
+import type { Caller } from "../types.ts";
 import { Fifo, type Queued } from "../../queue.ts";
 
 /**
@@ -519,50 +519,4 @@ export interface PooledCaller extends Caller {
 /** The channel pool of a caller, if it has one. */
 export function poolOf(caller: Caller): ChannelPool | undefined {
   return (caller as Partial<PooledCaller> | undefined)?.[channelPool];
-}
-
-/** The key of what a caller with several peers, or changing ones, forwards to. */
-export const forwardTargets: unique symbol = Symbol("qtalk.forwardTargets");
-
-/** A call that is forwarded to one of several peers. */
-export interface ForwardedCall {
-  /** What is called, in its canonical form. */
-  readonly selector: string;
-  /** When it is no longer wanted, and how long it has. */
-  readonly options: Pick<CallOptions, "signal" | "parent">;
-  /**
-   * Sends it to a peer. Resolves when all of the response has been passed on. Rejects
-   * as `request()` does if the call was not begun.
-   */
-  send(peer: Caller): Promise<void>;
-}
-
-/** The peers of a pool, or the one that a reconnecting peer is connected to. */
-export interface ForwardTargets {
-  /** Whether a call goes to another peer after one has refused it. */
-  readonly failsOver: boolean;
-  /** Whether few calls at a time can be at each of the peers. Default: no. */
-  readonly hasFewPlaces?: boolean;
-  /**
-   * How many calls can be in progress at the peers that are connected.
-   *
-   * @param max how many at each of them; the answer if there are none
-   */
-  capacity(max: number): number;
-  /** Calls back whenever another peer is connected; returns what cancels that. */
-  onConnected(callback: () => void): () => void;
-  /**
-   * Sends a call to one of the peers, and by the rules of the pool to others.
-   *
-   * @throws {unknown} what `send()` has thrown, or why there is no peer
-   */
-  forward(call: ForwardedCall): Promise<void>;
-}
-
-/** What a caller forwards to, if that is not one session. */
-export function forwardTargetsOf(caller: Caller): ForwardTargets | undefined {
-  return (caller as { readonly [forwardTargets]?: ForwardTargets } | undefined)
-    ?.[
-      forwardTargets
-    ];
 }

@@ -4,7 +4,7 @@ import {
   PENDING_CALL,
   type PendingCallEvent,
   type PendingCallStateName,
-} from "./pending_call.ts";
+} from "./pending_call_state.ts";
 
 const TABLE = parseTable<PendingCallStateName, PendingCallEvent>(`
              open       complete   continue   satisfy    hand-over  end        fail

@@ -1,4 +1,5 @@
-import { type ForwardTargets, poolOf } from "../client/channel_pool.ts";
+import { poolOf } from "../client/channel_pool.ts";
+import type { ForwardTargets } from "./forward_targets.ts";
 import { CallError, type RemoteError } from "../errors.ts";
 import { notFound } from "../handler/invoke.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
@@ -7,8 +8,8 @@ import { callbackIdIn } from "../wire/selector.ts";
 import { noTarget, passedOn } from "./errors.ts";
 import { type Attempts, forwardCall } from "./forwarded_call.ts";
 import { KeptRequest } from "./kept_request.ts";
-import { plainLenderOf } from "./plain_loans.ts";
-import { isOfCallback, isRelease, passRelease } from "./release.ts";
+import { plainLenderOf } from "./loans/plain_loans.ts";
+import { isOfCallback, isRelease, passRelease } from "./loans/release.ts";
 
 /** An answer that refuses a call. */
 interface Refusal {

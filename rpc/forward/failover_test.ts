@@ -4,7 +4,7 @@ import { test } from "../../tests/support/harness.ts";
 import { rawAccept, rawOpen } from "../../tests/support/raw_call.ts";
 import { concat, framed, utf8, values } from "../../tests/support/wire.ts";
 import { turn, within } from "../../tests/support/within.ts";
-import { type ForwardTargets, forwardTargets } from "../client/channel_pool.ts";
+import { type ForwardTargets, forwardTargets } from "./forward_targets.ts";
 import { isNotBegun } from "../errors.ts";
 import type { Caller } from "../types.ts";
 

@@ -1,6 +1,7 @@
 import { checkObject, checkOption } from "../../check_option.ts";
 import { DEFAULT_MAX_CALLBACKS } from "../callback/callback_table.ts";
-import { forwardTargetsOf, poolOf } from "../client/channel_pool.ts";
+import { poolOf } from "../client/channel_pool.ts";
+import { forwardTargetsOf } from "./forward_targets.ts";
 import { loadPart } from "../errors.ts";
 import type { Caller, HandlerFunction } from "../types.ts";
 

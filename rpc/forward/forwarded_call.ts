@@ -7,53 +7,31 @@ import {
 } from "../callback/callback_routes.ts";
 import { kindOf } from "../callback/pointers.ts";
 import { releaseDropped } from "../callback/received_pointers.ts";
-import {
-  type ChannelPool,
-  type ChannelRequest,
-  poolOf,
-} from "../client/channel_pool.ts";
-import { markUnsent, type RemoteError, RpcError } from "../errors.ts";
+import { poolOf } from "../client/channel_pool.ts";
+import { type RemoteError, RpcError } from "../errors.ts";
 import { isServerCall, isServerResponder } from "../handler/invoke.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
 import { callbackIdIn } from "../wire/selector.ts";
-import { CallLends } from "./call_lends.ts";
+import { CallLends } from "./loans/call_lends.ts";
 import { watchCaller } from "./caller_watch.ts";
-import {
-  cancelled,
-  passedOn,
-  replaced,
-  tooLate,
-  tooManyLent,
-} from "./errors.ts";
+import { passedOn, replaced, tooManyLent } from "./errors.ts";
 import type { KeptRequest } from "./kept_request.ts";
 import {
   beginLoan,
   type ForwardedLoan,
   keepLent,
   releaserIn,
-} from "./lent_functions.ts";
-import { beginPlainLoan, plainLoans } from "./plain_loans.ts";
-import { isOfCallback, isRelease, passRelease } from "./release.ts";
-import { forwardedHeader } from "./request_header.ts";
+} from "./loans/lent_functions.ts";
+import { beginPlainLoan, plainLoans } from "./loans/plain_loans.ts";
+import { isOfCallback, isRelease, passRelease } from "./loans/release.ts";
 import {
   changedHeader,
   headerBytes,
   refusalIn,
   takeHeader,
 } from "./response_header.ts";
-
-/** Where a call is forwarded to. */
-export interface Target {
-  /** Calls the peer. */
-  readonly caller: Caller;
-  /** The channels to it. */
-  readonly pool: ChannelPool;
-  /** Whether the call takes a channel of those for nested calls. */
-  readonly nested: boolean;
-  /** How many functions of the peer all clients together may hold. */
-  readonly maxCallbacks: number;
-}
+import { channelFor, sendHeader, type Target } from "./target.ts";
 
 /** What a call needs to go to another peer when one has refused it. */
 export interface Attempts {
@@ -232,76 +210,6 @@ export async function forwardCall(
 }
 
 /**
- * A channel to the target.
- *
- * @param mayRepeat whether the call can go to another peer if there is none
- */
-async function channelFor(
-  call: ServerCall,
-  { pool, nested }: Target,
-  mayRepeat: boolean,
-): Promise<RawChannel> {
-  let channel: RawChannel;
-  try {
-    channel = await takeChannel(pool, call, nested);
-  } catch (error) {
-    const passed = passedOn(error, call);
-    if (mayRepeat) markUnsent(passed);
-    throw passed;
-  }
-  if (isLate(call)) {
-    pool.giveBack(channel);
-    throw tooLate(call);
-  }
-  return channel;
-}
-
-/** Sends the header of the call, or gives the channel back if there is none. */
-function sendHeader(
-  call: ServerCall,
-  channel: RawChannel,
-  pool: ChannelPool,
-): void {
-  let header: Uint8Array;
-  try {
-    header = forwardedHeader(call, pool.session);
-  } catch (error) {
-    pool.giveBack(channel);
-    throw passedOn(error, call);
-  }
-  try {
-    // If this fails, the response fails too.
-    channel.send(header)?.catch(() => {});
-  } catch {
-    // As above.
-  }
-}
-
-/** A channel of the pool, for which the call waits as long as its caller does. */
-function takeChannel(
-  pool: ChannelPool,
-  { channel, selector }: ServerCall,
-  nested: boolean,
-): RawChannel | Promise<RawChannel> {
-  return pool.take(nested) ?? new Promise((resolve, reject) => {
-    const giveUp = () => opening.cancel(cancelled(selector));
-    const opening: ChannelRequest = pool.open(
-      (taken) => {
-        channel.cancelWhenClosed(giveUp);
-        resolve(taken);
-      },
-      (error) => {
-        channel.cancelWhenClosed(giveUp);
-        reject(error);
-      },
-      0,
-      nested,
-    );
-    channel.whenClosed(giveUp);
-  });
-}
-
-/**
  * Looks in the response header for whether the pool may open spare channels, and
  * whether the response lends functions. Returns what watches over those.
  *
@@ -437,8 +345,4 @@ function sendResponseHeader(
   } catch {
     return undefined;
   }
-}
-
-function isLate({ deadline }: ServerCall): boolean {
-  return deadline !== undefined && deadline <= performance.now();
 }

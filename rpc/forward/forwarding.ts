@@ -5,7 +5,8 @@
  */
 import "../internal.ts"; // Keeps bundles in few chunks.
 import { timeLimit } from "../../time_limit.ts";
-import type { ChannelPool, ForwardTargets } from "../client/channel_pool.ts";
+import type { ChannelPool } from "../client/channel_pool.ts";
+import type { ForwardTargets } from "./forward_targets.ts";
 import {
   isServerCall,
   isServerResponder,
@@ -17,9 +18,9 @@ import { busy, cancelled, replaced } from "./errors.ts";
 import { forwardToSome } from "./failover.ts";
 import { FairShares, Place } from "./fair_shares.ts";
 import { forwardCall } from "./forwarded_call.ts";
-import { isLender, releaserIn } from "./lent_functions.ts";
-import { plainLoans } from "./plain_loans.ts";
-import { isOfCallback, isRelease, passRelease } from "./release.ts";
+import { isLender, releaserIn } from "./loans/lent_functions.ts";
+import { plainLoans } from "./loans/plain_loans.ts";
+import { isOfCallback, isRelease, passRelease } from "./loans/release.ts";
 
 /** Milliseconds that a call waits for its turn. */
 const MAX_WAIT = 10_000;

@@ -1,7 +1,7 @@
 import type { MemoryKind, RawChannel } from "../../mux/internal.ts";
 import { kindOf } from "../callback/pointers.ts";
 import type { ServerCall } from "../server/server_call.ts";
-import { CallLends } from "./call_lends.ts";
+import { CallLends } from "./loans/call_lends.ts";
 
 /** Bytes of a request that are kept at most; a longer one goes to one peer only. */
 const MAX_KEPT = 256 * 1024;

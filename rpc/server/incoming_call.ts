@@ -1,6 +1,5 @@
-import { kindOf, rejectedBy } from "../../check_option.ts";
+import { rejectedBy } from "../../check_option.ts";
 import {
-  type Carried,
   decodeWeighed,
   PREFIX_SIZE,
   type ValueReader,
@@ -19,13 +18,7 @@ import { backgroundTimer, timeLimit } from "../../time_limit.ts";
 import { readUint32 } from "../../uint32.ts";
 import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
-import type {
-  Call,
-  Caller,
-  CallingPeer,
-  CallOptions,
-  Handler,
-} from "../types.ts";
+import type { Caller, CallingPeer, Handler } from "../types.ts";
 import { legible } from "../wire/headers/error_header.ts";
 import { type Metadata, NO_META } from "../wire/metadata.ts";
 import { ValueIterator } from "../wire/value_iterator.ts";
@@ -35,15 +28,7 @@ import type { QueuedCall } from "./call_queue.ts";
 import { type Request, traceIn } from "./request_decoder.ts";
 import type { ChannelResponder } from "./responder.ts";
 import type { ServerCall } from "./server_call.ts";
-import {
-  type ChannelPool,
-  channelPool,
-  type PooledCaller,
-  poolOf,
-} from "../client/channel_pool.ts";
-import type { RpcResponse } from "../client/response.ts";
-import { remoteOf } from "../remote/remote.ts";
-import type { Remote } from "../remote/types.ts";
+import { InheritingCaller } from "../client/inheriting_caller.ts";
 
 /**
  * Milliseconds for which a handler may go on to read what the caller of a call has
@@ -509,47 +494,4 @@ function isTooLate(error: Error): boolean {
 /** The error of what an extended caller has closed without EOF. */
 function cancelled(): RpcError {
   return new RpcError("cancelled", "Call was closed by the caller");
-}
-
-/** Makes calls that have no more time than the call that they are made for. */
-export class InheritingCaller implements PooledCaller {
-  readonly [channelPool]: ChannelPool;
-  readonly #caller: Caller;
-  readonly #call: Call;
-
-  /** Makes a caller for the handler of a call that has a deadline. */
-  constructor(caller: Caller, call: Call) {
-    this[channelPool] = poolOf(caller)!;
-    this.#caller = caller;
-    this.#call = call;
-  }
-
-  call(
-    selector: string,
-    args?: unknown,
-    options?: CallOptions,
-  ): Promise<unknown> {
-    return this.#caller.call(selector, args, this.#inherited(options));
-  }
-
-  request(
-    selector: string,
-    args?: unknown,
-    options?: CallOptions,
-  ): Promise<RpcResponse> {
-    return this.#caller.request(selector, args, this.#inherited(options));
-  }
-
-  remote<S extends object, D extends Carried = Carried>(
-    options?: CallOptions,
-  ): Remote<S, D> {
-    return remoteOf<S, D>(this, options);
-  }
-
-  #inherited(options: CallOptions = {}): CallOptions {
-    // Spread, a number would look like no options.
-    return kindOf(options) === "an object"
-      ? { parent: this.#call, ...options }
-      : options;
-  }
 }

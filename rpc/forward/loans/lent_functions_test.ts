@@ -12,12 +12,12 @@ import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { workerPool } from "@qtalk/qtalk/pool";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { toText } from "@std/streams";
-import { type Harness, test } from "../../tests/support/harness.ts";
-import { rawAccept, rawOpen } from "../../tests/support/raw_call.ts";
-import type { RawPeer } from "../../tests/support/raw_peer.ts";
-import { close, data, eof, values } from "../../tests/support/wire.ts";
-import { turn, until, within } from "../../tests/support/within.ts";
-import { RemoteError } from "../errors.ts";
+import { type Harness, test } from "../../../tests/support/harness.ts";
+import { rawAccept, rawOpen } from "../../../tests/support/raw_call.ts";
+import type { RawPeer } from "../../../tests/support/raw_peer.ts";
+import { close, data, eof, values } from "../../../tests/support/wire.ts";
+import { turn, until, within } from "../../../tests/support/within.ts";
+import { RemoteError } from "../../errors.ts";
 import { keepLent } from "./lent_functions.ts";
 
 Deno.test("forward(): callbacks work through peers that forward in both directions", async () => {

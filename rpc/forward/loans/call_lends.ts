@@ -1,6 +1,6 @@
-import type { MemoryKind } from "../../mux/internal.ts";
-import { PointerFinder } from "../callback/pointer_finder.ts";
-import type { ServerCall } from "../server/server_call.ts";
+import type { MemoryKind } from "../../../mux/internal.ts";
+import { PointerFinder } from "../../callback/pointer_finder.ts";
+import type { ServerCall } from "../../server/server_call.ts";
 
 /** What an ID that is remembered counts as, in bytes. */
 const ID_SIZE = 128;

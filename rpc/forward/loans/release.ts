@@ -3,13 +3,13 @@
  *
  * @module
  */
-import type { RoutedSession } from "../callback/callback_routes.ts";
-import { prefixOf } from "../callback/pointers.ts";
-import { release } from "../callback/release.ts";
-import type { ServerCall } from "../server/server_call.ts";
-import type { Caller } from "../types.ts";
-import { callbackIdIn, RELEASE_SELECTOR } from "../wire/selector.ts";
-import { passedOn } from "./errors.ts";
+import type { RoutedSession } from "../../callback/callback_routes.ts";
+import { prefixOf } from "../../callback/pointers.ts";
+import { release } from "../../callback/release.ts";
+import type { ServerCall } from "../../server/server_call.ts";
+import type { Caller } from "../../types.ts";
+import { callbackIdIn, RELEASE_SELECTOR } from "../../wire/selector.ts";
+import { passedOn } from "../errors.ts";
 import { plainLoans } from "./plain_loans.ts";
 
 /** Whether a selector calls or releases a function of an extended peer. */

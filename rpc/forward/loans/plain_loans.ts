@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { Loans, RoutedSession } from "../callback/callback_routes.ts";
-import { PointerFinder } from "../callback/pointer_finder.ts";
-import { releaseSoon } from "../callback/release.ts";
-import type { Caller } from "../types.ts";
+import type { Loans, RoutedSession } from "../../callback/callback_routes.ts";
+import { PointerFinder } from "../../callback/pointer_finder.ts";
+import { releaseSoon } from "../../callback/release.ts";
+import type { Caller } from "../../types.ts";
 import { type ForwardedLoan, hasRoomFor, newLoans } from "./lent_functions.ts";
 
 /** What the peer of one session holds of another's. */

@@ -1,17 +1,17 @@
-import type { Codec } from "../../codec/internal.ts";
+import type { Codec } from "../../../codec/internal.ts";
 import {
   LentTotal,
   type Loan,
   Loans,
   type RoutedSession,
-} from "../callback/callback_routes.ts";
-import { PointerFinder } from "../callback/pointer_finder.ts";
-import { ID_LENGTH, POINTER_KEY } from "../callback/pointers.ts";
-import { releaseSoon } from "../callback/release.ts";
-import type { ChannelPool } from "../client/channel_pool.ts";
-import { Client } from "../client/client.ts";
-import type { ServerCall } from "../server/server_call.ts";
-import type { Caller } from "../types.ts";
+} from "../../callback/callback_routes.ts";
+import { PointerFinder } from "../../callback/pointer_finder.ts";
+import { ID_LENGTH, POINTER_KEY } from "../../callback/pointers.ts";
+import { releaseSoon } from "../../callback/release.ts";
+import type { ChannelPool } from "../../client/channel_pool.ts";
+import { Client } from "../../client/client.ts";
+import type { ServerCall } from "../../server/server_call.ts";
+import type { Caller } from "../../types.ts";
 import type { CallLends } from "./call_lends.ts";
 
 /** Sessions whose peers have lent functions of the form of this package. */
