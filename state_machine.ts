@@ -16,13 +16,16 @@ export type Changes<Name extends string, Event extends string> = {
  * takes ten times as long, because V8 remembers where a property is only for a name
  * that never changes; a call makes two dozen transitions.
  *
- * @param events all events; each state gets them in this order, and so the same shape
- * @param changes what the events do that are not without effect
+ * All states get all events in the same order, and so the same shape.
+ *
+ * @param changes what the events do that are not without effect. An event that is in
+ * none of the rows does not exist
  */
 export function linkStates<Name extends string, Event extends string>(
-  events: readonly Event[],
   changes: Changes<Name, Event>,
 ): { readonly [name in Name]: State<Name, Event> } {
+  const rows: Partial<Record<Event, Name>>[] = Object.values(changes);
+  const events = new Set(rows.flatMap(Object.keys)) as Set<Event>;
   const states: Record<string, Record<string, unknown>> = {};
   for (const name in changes) states[name] = { name };
   for (const name in changes) {

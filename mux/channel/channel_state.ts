@@ -17,12 +17,11 @@ import { linkStates, type State } from "../../state_machine.ts";
  * - `failed`: nothing; pending writes were rejected.
  */
 export type SendStateName = "open" | "ending" | "ended" | "failed";
-const SEND_EVENTS = ["end", "flushed", "fail"] as const;
 /** What can happen to the sending direction. */
-export type SendEvent = typeof SEND_EVENTS[number];
+export type SendEvent = "end" | "flushed" | "fail";
 
 /** The states of the sending direction, which begins `open`. */
-export const SEND = linkStates<SendStateName, SendEvent>(SEND_EVENTS, {
+export const SEND = linkStates<SendStateName, SendEvent>({
   open: { end: "ending", fail: "failed" },
   ending: { flushed: "ended", fail: "failed" },
   ended: { fail: "failed" },
@@ -55,22 +54,19 @@ export type ReceiveStateName =
   | "cut"
   | "lost"
   | "failed";
-const RECEIVE_EVENTS = [
-  "cancel",
-  "eof",
-  "close",
-  "fail",
-  "peer-close",
-  "session-end",
-] as const;
 /**
  * What can happen to the receiving direction; `close` and `fail` are this side's.
  */
-export type ReceiveEvent = typeof RECEIVE_EVENTS[number];
+export type ReceiveEvent =
+  | "cancel"
+  | "eof"
+  | "close"
+  | "fail"
+  | "peer-close"
+  | "session-end";
 
 /** The states of the receiving direction, which begins `open`. */
 export const RECEIVE = linkStates<ReceiveStateName, ReceiveEvent>(
-  RECEIVE_EVENTS,
   {
     open: {
       cancel: "cancelled",
@@ -128,18 +124,16 @@ export type CloseStateName =
   | "sent"
   | "received"
   | "closed";
-const CLOSE_EVENTS = [
-  "confirm",
-  "close",
-  "sent",
-  "peer-close",
-  "session-end",
-] as const;
 /** What can happen to a channel as a whole. */
-export type CloseEvent = typeof CLOSE_EVENTS[number];
+export type CloseEvent =
+  | "confirm"
+  | "close"
+  | "sent"
+  | "peer-close"
+  | "session-end";
 
 /** The states of the channel as a whole, which begins `opening` or `open`. */
-export const CLOSE = linkStates<CloseStateName, CloseEvent>(CLOSE_EVENTS, {
+export const CLOSE = linkStates<CloseStateName, CloseEvent>({
   opening: {
     confirm: "open",
     close: "abandoned",

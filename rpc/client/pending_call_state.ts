@@ -20,16 +20,6 @@ export type PendingCallStateName =
   | "continued"
   | "failed";
 
-const PENDING_CALL_EVENTS = [
-  "open",
-  "complete",
-  "continue",
-  "satisfy",
-  "hand-over",
-  "end",
-  "fail",
-] as const;
-
 /**
  * What can happen to a call.
  *
@@ -42,11 +32,17 @@ const PENDING_CALL_EVENTS = [
  * - `end`: the peer sent EOF or CLOSE.
  * - `fail`: the peer sent an error, or this side gives the call up.
  */
-export type PendingCallEvent = typeof PENDING_CALL_EVENTS[number];
+export type PendingCallEvent =
+  | "open"
+  | "complete"
+  | "continue"
+  | "satisfy"
+  | "hand-over"
+  | "end"
+  | "fail";
 
 /** The states of a call, which begins `opening`. */
 export const PENDING_CALL = linkStates<PendingCallStateName, PendingCallEvent>(
-  PENDING_CALL_EVENTS,
   {
     opening: { open: "header", fail: "failed" },
     header: {
