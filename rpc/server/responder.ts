@@ -212,19 +212,12 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   #sendValue(value: unknown, signal?: AbortSignal): Promise<void> | undefined {
     // A length of 0 would be the trailer: empty bytes add nothing to a stream.
     if (this.#isSentAsBytes(value) && value.length === 0) return;
-    const { codec } = this.#request.context;
     let message: ValueWriter;
     try {
       message = this.#encode(value);
     } catch (refusal) {
-      const lending = this.#session.callbacks.lend(
-        codec,
-        value,
-        refusal,
-        (plain) => this.#encode(plain),
-        this.#request.selector,
-      );
-      return this.#sendLending(lending, signal);
+      const encode = (plain: unknown) => this.#encode(plain);
+      return this.#sendLending(this.#lend(value, refusal, encode), signal);
     }
     return this.#sendMessage(message, signal);
   }
@@ -343,27 +336,17 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
       : keptIds.length === 0 && this.meta === undefined
       ? usual
       : this.#unusual(usual, keptIds, values);
-    const { codec, writer } = context;
+    const { writer } = context;
     let message: ValueWriter;
     let lending: LendingMessage | undefined;
     try {
       message = writer.response(values, !ends, extension, this);
     } catch (refusal) {
-      lending = this.#session.callbacks.lend(
-        codec,
-        values,
-        refusal,
-        (plain) => {
-          const lends = this.#session.prefix;
-          return writer.response(
-            plain,
-            !ends,
-            extension && { ...extension, lends },
-            this,
-          );
-        },
-        this.#request.selector,
-      );
+      lending = this.#lend(values, refusal, (plain) => {
+        const lends = this.#session.prefix;
+        const more = extension && { ...extension, lends };
+        return writer.response(plain, !ends, more, this);
+      });
       message = lending.message;
     }
     this.#state = state;
@@ -386,22 +369,26 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
 
   /** Ends the streams in an answer that the caller does not get: nothing reads them. */
   #endStreamsIn(values: readonly unknown[], reason: unknown): void {
-    const { callbacks } = this.#session;
-    const { selector, context: { codec } } = this.#request;
+    const { selector } = this.#request;
     const refusal = new CodecError("unsupported-type", "not sent");
     try {
       // They are found as when they are lent.
-      const { ids } = callbacks.lend(
-        codec,
-        values,
-        refusal,
-        () => new ValueWriter(),
-        selector,
-      );
-      callbacks.cut(ids, { selector, reason });
+      const { ids } = this.#lend(values, refusal, () => new ValueWriter());
+      this.#session.callbacks.cut(ids, { selector, reason });
     } catch {
       // There are none, or what there is cannot be sent either.
     }
+  }
+
+  /** Lends the functions in a value that the codec has refused. */
+  #lend<T>(
+    value: T,
+    refusal: unknown,
+    encode: (value: T) => ValueWriter,
+  ): LendingMessage {
+    const { selector, context: { codec } } = this.#request;
+    const { callbacks } = this.#session;
+    return callbacks.lend(codec, value, refusal, encode, selector);
   }
 
   /**
