@@ -1,5 +1,5 @@
 import type { Codec, ValueWriter } from "../../codec/internal.ts";
-import type { LendingSession } from "./callback_table.ts";
+import type { CallbackTable, LendingSession } from "./callback_table.ts";
 
 /**
  * The functions that were sent with one call. The peer can call them until the
@@ -56,23 +56,25 @@ export class LentCallbacks {
 
   /** The call has ended. */
   release(): void {
-    if (this.#ids.size === 0) return;
-    this.#session.callbacks.release(this.#ids);
-    this.#ids.clear();
+    this.#end((callbacks) => callbacks.release(this.#ids));
   }
 
   /** The call was given up: calls of the functions end with it. */
   giveUp(reason: unknown): void {
-    if (this.#ids.size === 0) return;
     const cut = { reason, selector: this.#selector };
-    this.#session.callbacks.giveUp(this.#ids, cut);
-    this.#ids.clear();
+    this.#end((callbacks) => callbacks.giveUp(this.#ids, cut));
   }
 
   /** The call has failed: its streams must not look complete. */
   cut(): void {
+    const cut = { selector: this.#selector };
+    this.#end((callbacks) => callbacks.cut(this.#ids, cut));
+  }
+
+  #end(how: (callbacks: CallbackTable) => void): void {
+    // Few sessions need a table.
     if (this.#ids.size === 0) return;
-    this.#session.callbacks.cut(this.#ids, { selector: this.#selector });
+    how(this.#session.callbacks);
     this.#ids.clear();
   }
 }

@@ -18,7 +18,7 @@ import {
   nodeProcess,
   ownValue,
 } from "./runtime_members.ts";
-import { CLASSES, EMITTERS, MADE_BY_NODE } from "./tables.ts";
+import { CLASSES, EMITTERS, MADE_BY_NODE, rowsOf } from "./tables.ts";
 
 /** Globals that Deno lists among the enumerable ones, like those of programs. */
 const ENUMERABLE_CLASSES = ["Buffer", "EventSource"];
@@ -66,17 +66,17 @@ function isGlobalClass(name: string, prototype: object): boolean {
 
 /** Whether a prototype is one that {@linkcode CLASSES} leads to. */
 function isListed(name: string, prototype: object): boolean {
-  if (!Object.hasOwn(CLASSES, name)) return false;
-  return CLASSES[name]!.split("|").some((place) => {
-    const [path, ...methods] = place.split(" ");
-    return methods.every((method) => Object.hasOwn(prototype, method)) &&
-      (path === "-" || isPrototypeOf(nodeMember(path!), prototype));
-  });
+  return rowsOf(CLASSES).some(([key, path, ...methods]) =>
+    key === name && methods.every((method) =>
+      Object.hasOwn(prototype, method)
+    ) &&
+    (path === "-" || isPrototypeOf(nodeMember(path!), prototype))
+  );
 }
 
 function isEmitter(name: string, prototype: object): boolean {
-  return Object.entries(EMITTERS).some(([module, names]) =>
-    names.split(" ").includes(name) &&
+  return rowsOf(EMITTERS).some(([module, ...names]) =>
+    names.includes(name) &&
     isPrototypeOf(nodeMember(`${module}.${name}`), prototype)
   );
 }

@@ -8,7 +8,12 @@ import {
   nodeProcess,
   ownValue,
 } from "./runtime_members.ts";
-import { GLOBAL_LIBRARIES, LIBRARIES, OTHER_MODULES } from "./tables.ts";
+import {
+  GLOBAL_LIBRARIES,
+  LIBRARIES,
+  OTHER_MODULES,
+  rowsOf,
+} from "./tables.ts";
 
 /**
  * The modules of Node and the global objects whose functions an object has: it is
@@ -20,9 +25,9 @@ export function librariesIn(owner: object): Members[] {
   const look = (members: unknown) => {
     if (isObject(members) && hasMost(owner, members)) found.push(members);
   };
-  for (const [name, paths] of Object.entries(LIBRARIES)) {
-    if (typeof ownValue(owner, name) !== "function") continue;
-    for (const path of paths.split(" ")) look(nodeMember(path));
+  for (const [name, ...paths] of rowsOf(LIBRARIES)) {
+    if (typeof ownValue(owner, name!) !== "function") continue;
+    for (const path of paths) look(nodeMember(path));
   }
   for (const name of newerModules()) look(nodeMember(name));
   // The names are common, and Node warns when the module is loaded.
@@ -30,9 +35,9 @@ export function librariesIn(owner: object): Members[] {
   if (typeof decode === "function" && decode.name === "ucs2decode") {
     look(nodeMember("punycode.ucs2"));
   }
-  for (const [name, global] of Object.entries(GLOBAL_LIBRARIES)) {
-    if (typeof ownValue(owner, name) !== "function") continue;
-    look(memberOf(globalThis, global));
+  for (const [name, global] of rowsOf(GLOBAL_LIBRARIES)) {
+    if (typeof ownValue(owner, name!) !== "function") continue;
+    look(memberOf(globalThis, global!));
   }
   return found;
 }
@@ -72,9 +77,9 @@ function newerModules(): string[] {
   if (denoNamespace() !== undefined || nodeProcess() === undefined) return [];
   const all = nodeMember("module.builtinModules");
   if (!Array.isArray(all)) return [];
-  const known = new Set(OTHER_MODULES.split(" "));
-  for (const paths of Object.values(LIBRARIES)) {
-    for (const path of paths.split(" ")) known.add(path.split(".")[0]!);
+  const known = new Set(rowsOf(OTHER_MODULES).flat());
+  for (const [, ...paths] of rowsOf(LIBRARIES)) {
+    for (const path of paths) known.add(path.split(".")[0]!);
   }
   const loaded = nodeProcess()!.moduleLoadList;
   return all.map((name: string) => name.replace(/^node:/, "")).filter((name) =>

@@ -162,7 +162,7 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
     continued,
     saysNull,
     extended: extension !== undefined,
-    keptIds: extension === undefined ? NO_IDS : strings(extension["keep"]),
+    keptIds: strings(extension?.["keep"]),
     trailer: extension?.["trailer"] === true,
     bytes: typeof form === "boolean" ? form : undefined,
     lends: typeof lends === "string" ? lends : undefined,
