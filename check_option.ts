@@ -21,9 +21,11 @@ export function checkOption(
     ? `of at least ${min}`
     : `from ${min} to ${max}`;
   // Types do not bind programs in JavaScript: "9" looks like 9.
-  const given = typeof value === "number" ? value : kindOf(value);
+  const but = typeof value === "number" ? "" : `, but of type ${typeof value}`;
   throw new RangeError(
-    `Cannot use option "${name}": ${given} is not ${kind} ${range}`,
+    `Cannot use option "${name}": ${
+      String(value)
+    } is not ${kind} ${range}${but}`,
   );
 }
 

@@ -53,11 +53,13 @@ export abstract class Normalizer {
     try {
       return this.convert(value, depth);
     } catch (error) {
-      // What is nested too deeply has a path that is too long to read.
-      const { code, message } = Object(error) as CodecError;
-      if (code !== REFUSED || !this.#path) throw error;
-      // A new error, because the stack of the first one quotes its message.
-      throw new CodecError(REFUSED, `${message}, at value${this.#path}`);
+      if (!(error instanceof Refusal)) throw error;
+      throw new CodecError(
+        "unsupported-type",
+        `Cannot encode value as ${this.#codec}: ${error.text}${
+          this.#path && `, at value${this.#path}`
+        }`,
+      );
     }
   }
 
@@ -124,17 +126,14 @@ export abstract class Normalizer {
   }
 
   /**
-   * Makes the error for a value that cannot be encoded.
+   * Makes what to throw for a part of a value that cannot be encoded.
    *
    * @param what its type
    * @param instead what the program can do instead
    */
-  protected unsupported(what: string, instead?: string): CodecError {
-    return new CodecError(
-      REFUSED,
-      `Cannot encode value as ${this.#codec}: ${what} is not supported${
-        instead === undefined ? "" : ` (${instead})`
-      }`,
+  protected unsupported(what: string, instead?: string): Refusal {
+    return new Refusal(
+      `${what} is not supported${instead ? ` (${instead})` : ""}`,
     );
   }
 
@@ -233,8 +232,13 @@ export abstract class Normalizer {
 
 /** The tag of an object of no built-in class. */
 const OBJECT = "[object Object]";
-/** The code of a value that a codec cannot encode. */
-const REFUSED = "unsupported-type";
+/**
+ * Why a part of a value cannot be encoded. It becomes an error once it is known where
+ * the part is.
+ */
+class Refusal {
+  constructor(readonly text: string) {}
+}
 
 /**
  * The elements of arrays that a value may have, which are visited in 0.1 s. Other

@@ -184,7 +184,7 @@ Deno.test("qtalk serve: a syntax error of the module is one line, with its place
     assertEquals(code, 4);
     assertMatch(
       stderr,
-      /^error: Cannot load "service.ts": [^\n\\]+ \(at file:[^\n\\]+service\.ts:2:9\)\n$/,
+      /^error: Cannot load "service.ts": [^\n\\]+ \(at file:[^\n\\]+service\.ts:2:12\)\n$/,
     );
   }));
 
