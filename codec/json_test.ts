@@ -115,6 +115,34 @@ Deno.test("json(): a large byte array is encoded completely", () => {
   assertEquals(Uint8Array.from(back, (c) => c.charCodeAt(0)), bytes);
 });
 
+Deno.test("json(): the error for a part that cannot be encoded says where it is", () => {
+  const of = (value: unknown) =>
+    assertThrows(() => codec.encode(value), CodecError).message;
+  const refused = "Cannot encode value as JSON: a Map is not supported";
+  assertEquals(of(new Map()), refused);
+  assertEquals(of([1, new Map()]), `${refused}, at value[1]`);
+  assertEquals(
+    of({ users: [{ id: 1 }, { id: 2, tags: new Map() }] }),
+    `${refused}, at value.users[1].tags`,
+  );
+  // What was refused before is forgotten.
+  assertEquals(of({ tags: new Map() }), `${refused}, at value.tags`);
+  const inJson = { toJSON: () => ({ tags: new Map() }) };
+  assertEquals(of([inJson]), `${refused}, at value[0].tags`);
+});
+
+Deno.test("json(): the error that a getter throws is passed on as it is", () => {
+  const own = new Error("a bug");
+  const value = [{
+    get name() {
+      throw own;
+    },
+  }];
+  const thrown = assertThrows(() => codec.encode(value), Error);
+  assertEquals(thrown, own);
+  assertEquals(thrown.message, "a bug");
+});
+
 Deno.test("json(): NaN and infinities are refused by name", () => {
   for (const number of [NaN, Infinity, -Infinity]) {
     const error = assertThrows(

@@ -17,6 +17,8 @@ export abstract class Normalizer {
   readonly #codec: string;
   /** How many members were counted so far. */
   #members = 0;
+  /** Where in the value the part is that was refused, such as `[0].name`. */
+  #path = "";
 
   /** Makes a normalizer for the codec of this name. */
   constructor(codec: string) {
@@ -47,7 +49,18 @@ export abstract class Normalizer {
    */
   normalize(value: unknown, depth: number): unknown {
     this.#members = 0;
-    return this.convert(value, depth);
+    this.#path = "";
+    try {
+      return this.convert(value, depth);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      throw new CodecError(
+        "unsupported-type",
+        `Cannot encode value as ${this.#codec}: ${error.text}${
+          this.#path && `, at value${this.#path}`
+        }`,
+      );
+    }
   }
 
   /** Converts a value, or one inside of it. */
@@ -87,17 +100,13 @@ export abstract class Normalizer {
    * @param depth how deep the object may be nested, at least 1
    */
   protected builtIn(value: object, _depth: number): unknown {
-    const tag = Object.prototype.toString.call(value);
-    throw this.unsupported(withArticle(typeName(value, tag)));
+    throw this.unsupported(kindName(value));
   }
 
   /** Converts a stream or another async iterable; by default it is refused. */
   protected stream(value: object): unknown {
-    const tag = Object.prototype.toString.call(value);
     throw this.unsupported(
-      tag === "[object Object]"
-        ? "an async iterable"
-        : withArticle(typeName(value, tag)),
+      tagOf(value) === OBJECT ? "an async iterable" : kindName(value),
     );
   }
 
@@ -117,17 +126,14 @@ export abstract class Normalizer {
   }
 
   /**
-   * Makes the error for a value that cannot be encoded.
+   * Makes what to throw for a part of a value that cannot be encoded.
    *
    * @param what its type
    * @param instead what the program can do instead
    */
-  protected unsupported(what: string, instead?: string): CodecError {
-    return new CodecError(
-      "unsupported-type",
-      `Cannot encode value as ${this.#codec}: ${what} is not supported${
-        instead === undefined ? "" : ` (${instead})`
-      }`,
+  protected unsupported(what: string, instead?: string): Refusal {
+    return new Refusal(
+      `${what} is not supported${instead ? ` (${instead})` : ""}`,
     );
   }
 
@@ -158,8 +164,7 @@ export abstract class Normalizer {
     if (isStream(value, plain)) return this.stream(value);
     if (!plain) {
       if (value instanceof Uint8Array) return this.bytes(value);
-      const tag = Object.prototype.toString.call(value);
-      if (tag !== "[object Object]") return this.builtIn(value, depth);
+      if (tagOf(value) !== OBJECT) return this.builtIn(value, depth);
     }
     return this.#record(value as Record<string, unknown>, plain, depth - 1);
   }
@@ -167,14 +172,20 @@ export abstract class Normalizer {
   #array(value: readonly unknown[], depth: number): readonly unknown[] {
     this.countMembers(value.length);
     let copy: unknown[] | undefined;
-    for (let i = 0; i < value.length; i++) {
-      const member = value[i];
-      const form = this.convert(member, depth);
-      if (copy === undefined && !Object.is(form, member)) {
-        this.countMembers(3 * value.length);
-        copy = value.slice(0, i);
+    let i = 0;
+    try {
+      for (; i < value.length; i++) {
+        const member = value[i];
+        const form = this.convert(member, depth);
+        if (copy === undefined && !Object.is(form, member)) {
+          this.countMembers(3 * value.length);
+          copy = value.slice(0, i);
+        }
+        copy?.push(form);
       }
-      copy?.push(form);
+    } catch (error) {
+      this.#path = `[${i}]${this.#path}`;
+      throw error;
     }
     return copy ?? value;
   }
@@ -188,29 +199,45 @@ export abstract class Normalizer {
     this.countMembers(4 * keys.length);
     if (keys.length === 0 && !plain && hasMembers(value)) {
       throw this.unsupported(
-        `an instance of ${typeName(value, "[object Object]")}`,
+        `an instance of ${typeName(value)}`,
         "it has no data of its own, and methods do not arrive; send an object literal",
       );
     }
     let copy: Record<string, unknown> | undefined = plain ? undefined : {};
-    for (let i = 0; i < keys.length; i++) {
-      const key = keys[i]!;
-      const member = value[key];
-      const name = this.key(key);
-      const form = member === undefined
-        ? undefined
-        : this.convert(member, depth);
-      if (copy === undefined) {
-        if (form !== undefined && Object.is(form, member) && name === key) {
-          continue;
+    let i = 0;
+    try {
+      for (; i < keys.length; i++) {
+        const key = keys[i]!;
+        const member = value[key];
+        const name = this.key(key);
+        const form = member === undefined
+          ? undefined
+          : this.convert(member, depth);
+        if (copy === undefined) {
+          if (form !== undefined && Object.is(form, member) && name === key) {
+            continue;
+          }
+          copy = {};
+          for (let j = 0; j < i; j++) define(copy, keys[j]!, value[keys[j]!]);
         }
-        copy = {};
-        for (let j = 0; j < i; j++) define(copy, keys[j]!, value[keys[j]!]);
+        if (form !== undefined) define(copy, name, form);
       }
-      if (form !== undefined) define(copy, name, form);
+    } catch (error) {
+      this.#path = `.${keys[i]}${this.#path}`;
+      throw error;
     }
     return copy ?? value;
   }
+}
+
+/** The tag of an object of no built-in class. */
+const OBJECT = "[object Object]";
+/**
+ * Why a part of a value cannot be encoded. It becomes an error once it is known where
+ * the part is.
+ */
+class Refusal {
+  constructor(readonly text: string) {}
 }
 
 /**
@@ -268,12 +295,17 @@ function define(
   }
 }
 
-function typeName(value: object, tag: string): string {
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value);
+}
+
+function typeName(value: object): string {
   const name: unknown = value.constructor?.name;
-  return typeof name === "string" && name !== "" ? name : tag.slice(8, -1);
+  return typeof name === "string" && name || tagOf(value).slice(8, -1);
 }
 
 /** The name of a class with its article. A name with a U, as of a URL, has "a". */
-function withArticle(name: string): string {
+function kindName(value: object): string {
+  const name = typeName(value);
   return `${/^[aeio]/i.test(name) ? "an" : "a"} ${name}`;
 }

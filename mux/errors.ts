@@ -212,7 +212,7 @@ export function protocolError(message: string): MuxError {
 /** The error of a session at whose other end nothing answers but its own calls. */
 export function echoed(): MuxError {
   return protocolError(
-    "a call of this side came back: what is at the other end returns what it gets, as an echo server does",
+    "a call of this side came back, as from an echo server",
   );
 }
 

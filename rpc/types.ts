@@ -192,7 +192,9 @@ export interface Call<Context = unknown> {
   readonly signal: AbortSignal;
   /**
    * The next value from the caller; `undefined` at the end. Most callers send one
-   * value. qtalk-go does not send the end of its arguments.
+   * value, the array of arguments, and do not say that no more values follow: then a
+   * second `receive()` waits until the call ends. The end arrives from callers of this
+   * package that stream their arguments, but not from those of qtalk-go.
    *
    * Aborting `signal` rejects the wait with its reason. A value that arrives
    * later is left to the next `receive()`.

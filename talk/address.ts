@@ -39,9 +39,7 @@ export async function resolveAddress(
   if (typeof address !== "string") {
     throw new TalkError(
       "bad-address",
-      `Cannot use address: it must be a string, and is ${kindOf(address)}${
-        Array.isArray(address) ? "; only dial() takes several" : ""
-      }`,
+      `Cannot use address: ${kindOf(address)} is not a string`,
     );
   }
   const colon = address.indexOf(":");

@@ -33,7 +33,7 @@ const OTHER_PROTOCOLS: readonly (readonly [RegExp, string])[] = [
   [/^\+OK [^]*POP/i, "a POP3 server"],
   [
     /^(?:-(?:ERR|NOAUTH|DENIED|LOADING|WRONGPASS|MISCONF|READONLY)\b|\+(?:OK|PONG)\r\n|[*$:]-?\d+\r\n)/,
-    "a Redis server",
+    "Redis",
   ],
   [/^\d{3}[ -]/, "a server of SMTP or FTP"],
   [/^(?:E\0\0[^]{2}S|EFATAL)|^R\0\0\0[\b-\xff]\0\0\0/, "a PostgreSQL server"],

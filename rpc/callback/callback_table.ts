@@ -162,11 +162,11 @@ export class CallbackTable implements KeeperTable {
     });
     try {
       const plain = normalizer.normalize(value, DEFAULT_MAX_DEPTH);
-      if (normalizer.count === 0) throw refusal;
       return { message: encode(plain as T), ids };
     } catch (error) {
       this.release(ids);
-      throw error;
+      // Without a function, the codec has refused the same part, and says where it is.
+      throw normalizer.count === 0 ? refusal : error;
     }
   }
 

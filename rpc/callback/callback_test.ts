@@ -460,10 +460,14 @@ Deno.test("callbacks: functions in a value that cannot be encoded are not lent",
   );
   assertEquals(
     error.message,
-    'Cannot encode value as JSON: a Map is not supported, in call "x"',
+    'Cannot encode value as JSON: a Map is not supported, at value[1], in call "x"',
   );
   assertEquals(it.client.callbackCount, 0);
-  await assertRejects(() => it.client.call("bad"), RemoteError, "a symbol");
+  await assertRejects(
+    () => it.client.call("bad"),
+    RemoteError,
+    "a symbol is not supported, at value[1]",
+  );
   assertEquals(it.server.callbackCount, 0);
 });
 
@@ -493,11 +497,20 @@ Deno.test("callbacks: an instance of a class without data is refused, whose meth
   const api = client.remote<typeof service>();
   using next = (await api.literal()).next;
   assertEquals(await next(), 1);
-  for (const call of [api.instance(), api.nested()]) {
+  for (
+    const [call, at] of [
+      [api.instance(), ""],
+      [api.nested(), ".list[0]"],
+    ] as const
+  ) {
     const error = await assertRejects(
       async () => await call,
       RemoteError,
       "an instance of Methods is not supported (it has no data of its own, and methods do not arrive; send an object literal)",
+    );
+    assertEquals(
+      error.text.endsWith(`literal)${at && `, at value${at}`}`),
+      true,
     );
     assertEquals(error.code, "unsupported-type");
   }

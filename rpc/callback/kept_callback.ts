@@ -1,6 +1,6 @@
 import { RpcError } from "../errors.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
-import { kindOf } from "../../check_option.ts";
+import { checkFunction } from "../../check_option.ts";
 
 /** The functions that one session lends to its peer: what a keeper needs of it. */
 export interface KeeperTable {
@@ -115,13 +115,7 @@ export type KeptCallback<F> = F & Disposable & {
 export function callback<Args extends unknown[], Result>(
   fn: (...args: Args) => Result,
 ): KeptCallback<(...args: Args) => Result> {
-  if (typeof fn !== "function") {
-    throw new TypeError(
-      `Cannot use callback(): its argument must be a function, and is ${
-        kindOf(fn)
-      }`,
-    );
-  }
+  checkFunction("argument of callback()", fn);
   const keeper = new Keeper(fn);
   const release = () => keeper.release();
   const kept = Object.assign((...args: Args): Result => fn(...args), {

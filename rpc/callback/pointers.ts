@@ -177,8 +177,10 @@ export class PointerNormalizer extends Normalizer {
   }
 
   protected override other(value: unknown): unknown {
-    if (typeof value !== "function") return super.other(value);
-    return this.#pointer(value as AnyFunction);
+    // The codec refuses a symbol, and says where it is.
+    return typeof value === "function"
+      ? this.#pointer(value as AnyFunction)
+      : value;
   }
 
   protected override stream(value: object): unknown {

@@ -7,7 +7,7 @@ import { loadPart } from "../errors.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Answering, FunctionToCall } from "../server/server_call.ts";
 import type { Call, HandlerFunction } from "../types.ts";
-import { kindOf } from "../../check_option.ts";
+import { checkFunction } from "../../check_option.ts";
 import { special } from "./invoke.ts";
 
 /** How to call a marked function. */
@@ -103,13 +103,7 @@ export function withStream<T, Result, Context = unknown>(
 }
 
 function mark<F extends AnyFunction>(maker: string, how: Special): F {
-  if (typeof how.fn !== "function") {
-    throw new TypeError(
-      `Cannot use ${maker}(): its argument must be a function, and is ${
-        kindOf(how.fn)
-      }`,
-    );
-  }
+  checkFunction(`argument of ${maker}()`, how.fn);
   const marked = () => {
     throw new TypeError(
       `Cannot call function directly: ${maker}() made it for handlerFrom()`,

@@ -332,7 +332,7 @@ Deno.test("withCall(), withStream(), callback(): what is no function is a TypeEr
       assertThrows(
         () => make(given as never),
         TypeError,
-        `Cannot use ${name}(): its argument must be a function, and is ${kind}`,
+        `Cannot use argument of ${name}(): ${kind} is not a function`,
       );
     }
   }

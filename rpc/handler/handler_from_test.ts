@@ -300,8 +300,9 @@ Deno.test("handlerFrom(): a result that cannot be encoded is an error that names
     Response: new Response("body"),
   };
   for (const [type, value] of Object.entries(values)) {
-    const expected = `Cannot encode value as JSON: a ${type} is not supported`;
-    for (const result of [[value], { a: value }]) {
+    for (const [result, at] of [[[value], "[0]"], [{ a: value }, ".a"]]) {
+      const expected =
+        `Cannot encode value as JSON: a ${type} is not supported, at value${at}`;
       assertEquals(await failure(handlerFrom(() => result)), expected);
       const later = handlerFrom(() => Promise.resolve(result));
       assertEquals(await failure(later), expected);

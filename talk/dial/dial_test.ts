@@ -510,7 +510,7 @@ Deno.test("dial(): rejects with what a function of an option throws", async () =
   const error = await assertRejects(
     () => dial((() => undefined) as unknown as () => string),
     TalkError,
-    "Cannot use address: it must be a string, and is undefined",
+    "Cannot use address: undefined is not a string",
   );
   assertEquals([error.code, error.permanent], ["bad-address", true]);
 });

@@ -151,7 +151,8 @@ export interface WebSocketHandler<
  * @typeParam Context what the program knows about a peer: what `onPeer` returns
  * @param options codec, handler, limits, and which requests to accept
  * @throws {RangeError} if an option is out of range
- * @throws {TypeError} if one of `hosts` is not a name or an address, or if `handler`,
+ * @throws {TypeError} if one of `hosts` is not a name or an address, if `path` is not
+ * the path of a URL, or if `handler`,
  * `codec`, `codecs` or `observer` is of the wrong type
  */
 export function serveWebSocket<C extends Carried = Carried, Context = unknown>(

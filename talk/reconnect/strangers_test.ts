@@ -241,7 +241,7 @@ Deno.test("dial(): a server that sends back what it gets calls no handler twice"
   );
   assertInstanceOf(error, MuxError);
   assertEquals(error.code, "protocol-error");
-  assertMatch(error.message, /returns what it gets, as an echo server does/);
+  assertMatch(error.message, /came back, as from an echo server/);
   assertEquals(seen, []);
   await peer.close();
 });
@@ -263,7 +263,7 @@ for (
     await start(peer).catch(() => {});
     const error = await within(peer.call("y").catch((e) => e), "the call");
     assertInstanceOf(error, MuxError);
-    assertMatch(error.message, /returns what it gets, as an echo server does/);
+    assertMatch(error.message, /came back, as from an echo server/);
     await peer.close();
   });
 }
@@ -343,11 +343,11 @@ for (const caller of ["is extended", "is not extended"]) {
       );
       assertInstanceOf(error, MuxError);
       assertEquals(error.code, "protocol-error");
-      assertMatch(error.message, /returns what it gets, as an echo server/);
+      assertMatch(error.message, /came back, as from an echo server/);
       assertEquals(server.connections, 1);
       assertMatch(
         String(await within(called, "the call")),
-        /^Cannot forward call "\/x": .*returns what it gets/,
+        /^Cannot forward call "\/x": .*came back, as from an echo server/,
       );
       await client.close();
       await peer.close();

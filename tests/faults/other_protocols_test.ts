@@ -22,7 +22,7 @@ const FIRST_BYTES: [string | number[], quoted: string, what: string][] = [
   ["SSH-2.0-OpenSSH_9.6\r\n", "SSH-2.0-OpenSSH_9.6\\r\\n", "SSH"],
   [[0x15, 3, 3, 0, 2, 2, 70], "\\x15\\x03\\x03\\x00\\x02\\x02F", "TLS"],
   ["220 mail.example ESMTP\r\n", "220 mail.example", "a server of SMTP"],
-  ["-ERR unknown command\r\n", "-ERR unknown command", "a Redis server"],
+  ["-ERR unknown command\r\n", "-ERR unknown command", "Redis"],
   [
     "j\0\0\0\n5.5.5-10.11-MariaDB",
     "j\\x00\\x00\\x00\\x0a5.5",
@@ -144,7 +144,7 @@ for (
   const [words, what] of [
     ["SSH-2.0-OpenSSH_9.6\r\n", "SSH"],
     ["220 mail.example ESMTP\r\n", "a server of SMTP or FTP"],
-    ["+PONG\r\n", "a Redis server"],
+    ["+PONG\r\n", "Redis"],
     ["\x15\x03\x03\0\x02\x02F", "TLS"],
     ["HTTP/2 is not here\r\n", "an HTTP server"],
     ["Hello", "text"],

@@ -4,7 +4,7 @@
  * @module
  */
 import { Queue } from "../../../queue.ts";
-import { checkOption } from "../../../check_option.ts";
+import { checkOption, wrongKind } from "../../../check_option.ts";
 import { isPermitted } from "../../../decision.ts";
 import { MAX_DELAY, timeLimit } from "../../../time_limit.ts";
 import type {
@@ -57,7 +57,7 @@ export type RequestDecision = {
 
 /** Which requests become WebSockets, and how the others are answered. */
 export interface UpgradeOptions extends ListenSchemeOptions {
-  /** The only path that accepts WebSockets. Default: every path. */
+  /** The only path that accepts WebSockets, such as `/rpc`. Default: every path. */
   path?: string | undefined;
   /**
    * Called for every request before it becomes a WebSocket: `true` accepts it,
@@ -123,7 +123,8 @@ const NO_LIMITS: AcceptorLimits = {
  * @param options which requests to accept
  * @param limits how many sockets there may be, and how long they may take
  * @throws {RangeError} if `idleTimeout` is out of range
- * @throws {TypeError} if one of `hosts` is not a name or an address
+ * @throws {TypeError} if one of `hosts` is not a name or an address, or `path` is not
+ * the path of a URL
  */
 export function webSocketAcceptor(
   addr: string,
@@ -137,6 +138,7 @@ export function webSocketAcceptor(
     });
   }
   checkHosts(options.hosts);
+  checkPath(options.path);
   const waiting = new Queue<Upgraded>();
   let acceptCallback: ((upgraded: Upgraded | null) => void) | undefined;
   let open = true;
@@ -241,6 +243,22 @@ export function webSocketAcceptor(
       acceptCallback = undefined;
     },
   };
+}
+
+/** Checks the option `path`: one that no URL has would refuse every request. */
+function checkPath(path: string | undefined): void {
+  if (path === undefined) return;
+  if (typeof path !== "string") {
+    throw wrongKind('option "path"', path, "a string");
+  }
+  const base = new URL("ws://localhost/");
+  base.pathname = path;
+  if (path === base.pathname) return;
+  throw new TypeError(
+    `Cannot use option "path": the path of a URL is never ${
+      JSON.stringify(path)
+    }; write ${JSON.stringify(base.pathname)}`,
+  );
 }
 
 /** The status that refuses a request; undefined if it is welcome. */

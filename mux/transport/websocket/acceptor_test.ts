@@ -79,6 +79,26 @@ Deno.test("webSocketAcceptor: an idleTimeout out of range is a RangeError", () =
   }
 });
 
+Deno.test("webSocketAcceptor: a path that no URL has, so that no request would match it, is a TypeError", () => {
+  for (
+    const [path, text] of [
+      ["rpc", '"rpc"; write "/rpc"'],
+      ["", '""; write "/"'],
+      ["/a b", '"/a b"; write "/a%20b"'],
+      [5 as unknown as string, "a number is not a string"],
+    ] as const
+  ) {
+    assertThrows(
+      () => webSocketAcceptor("ws://example.com/", { path }),
+      TypeError,
+      text,
+    );
+  }
+  for (const path of ["/", "/rpc", "/a%20b/"]) {
+    webSocketAcceptor("ws://example.com/", { path }).close();
+  }
+});
+
 /** A socket of the runtime, before its events. */
 class Socket extends EventTarget {
   binaryType = "blob";

@@ -1,6 +1,6 @@
 import { dial, dialCommand, type Peer, RemoteError } from "@qtalk/qtalk";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { cli, cliCommand, startCli } from "../../../tests/support/cli.ts";
 import { within } from "../../../tests/support/within.ts";
 
@@ -175,7 +175,18 @@ Deno.test("qtalk serve: a module without a service exits with 4", async () => {
   const missing = await cli(["serve", "no_such_file.ts"]);
   assertEquals(missing.code, 4);
   assert(missing.stderr.includes("no_such_file.ts"), missing.stderr);
+  assert(!missing.stderr.includes("served_module.ts"), missing.stderr);
 });
+
+Deno.test("qtalk serve: a syntax error of the module is one line, with its place", () =>
+  withModule("export default {\n  a: () => }\n", async (cwd) => {
+    const { code, stderr } = await cli(["serve", "service.ts"], { cwd });
+    assertEquals(code, 4);
+    assertMatch(
+      stderr,
+      /^error: Cannot load "service.ts": [^\n\\]+ \(at file:[^\n\\]+service\.ts:2:12\)\n$/,
+    );
+  }));
 
 Deno.test("qtalk serve: it exits with 3 if it cannot listen and 2 for a bad address", () =>
   withModule(SERVICES["an object"]!, async (cwd) => {

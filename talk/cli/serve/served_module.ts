@@ -66,10 +66,15 @@ async function load(file: string): Promise<ServedModule> {
     return await import(url) as ServedModule;
   } catch (cause) {
     const { message, stack = "" } = cause as Error;
-    const place = /\bat (?:.*\()?((?:file|https?):[^\s)]+)/.exec(stack)?.[1];
-    const where = place && !message.includes(place) ? ` (at ${place})` : "";
+    // A syntax error quotes lines of the module after the first line.
+    const [reason = ""] = message.split("\n");
+    const place = /\bat (?:.*\()?((?:file|https?):[^\s)]+)/
+      .exec(`${message}\n${stack}`)?.[1];
+    // A module that does not exist was asked for here.
+    const isKnown = place === undefined || reason.includes(place) ||
+      place.startsWith(import.meta.url);
     const text = `Cannot load "${redactedAddress(file)}": ${
-      redactedIn(message + where)
+      redactedIn(isKnown ? reason : `${reason} (at ${place})`)
     }`;
     // Whatever prints the error prints its cause as well.
     throw new Error(text, url === file ? undefined : { cause });
