@@ -17,6 +17,7 @@ const SCHEMES = {
     hosts: ["ws", "wss", "wt"],
     tls: ["tls", "wss", "quic", "wt", "peer"],
     endpoint: ["quic", "peer"],
+    plainStreams: ["quic"],
     rendezvous: ["peer"],
     reusePort: ["tcp", "tls", "ws", "wss"],
   },

@@ -13,7 +13,7 @@ import { TlsError } from "../errors.ts";
 import { QuicConnection } from "./connection.ts";
 import { quicRuntime, transportOptions } from "./endpoint.ts";
 import { handshakeError } from "./errors.ts";
-import { CLOSE_CODE, PROTOCOLS } from "./protocol.ts";
+import { CLOSE_CODE, FRAMED_PROTOCOL, PROTOCOLS } from "./protocol.ts";
 import type {
   QuicConnLike,
   QuicEndpointLike,
@@ -62,7 +62,7 @@ export function listenQuic(
   rules?: QuicListenRules,
 ): TransportListener {
   const runtime = quicRuntime();
-  const { tls, session = {}, endpoint } = options;
+  const { tls, session = {}, endpoint, plainStreams = false } = options;
   if (tls?.cert === undefined || tls.key === undefined) {
     throw new TypeError('the options "tls.cert" and "tls.key" are missing');
   }
@@ -75,14 +75,16 @@ export function listenQuic(
   }
   const maxStreams = rules?.maxStreams;
   const terms = {
-    ...transportOptions(session),
+    ...transportOptions(session, plainStreams),
     ...(maxStreams !== undefined && {
       maxConcurrentBidirectionalStreams: maxStreams,
       maxConcurrentUnidirectionalStreams: maxStreams,
     }),
     cert: readPem(tls.cert, "cert"),
     key: readPem(tls.key, "key"),
-    alpnProtocols: [...rules?.protocols ?? PROTOCOLS],
+    alpnProtocols: [
+      ...rules?.protocols ?? (plainStreams ? PROTOCOLS : [FRAMED_PROTOCOL]),
+    ],
   };
   const own = endpoint === undefined
     ? new runtime.QuicEndpoint(place)

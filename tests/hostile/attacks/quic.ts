@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { PLAIN_PROTOCOL } from "../../../mux/quic/protocol.ts";
 import { webTransport } from "../../../mux/transport/webtransport/scheme.ts";
 import type { Transport } from "../../../mux/types.ts";
 import {
@@ -12,11 +13,12 @@ import {
   GO_PACKET,
   GO_WINDOW,
   open,
+  utf8,
 } from "../../support/wire.ts";
 import type { Attack } from "../attack.ts";
 import type { Attacker } from "../attacker_side.ts";
 import { repeated } from "../batches.ts";
-import { MANY_SESSIONS, SMALL } from "../bounds.ts";
+import { MANY_SESSIONS, PLAIN_STREAMS, SMALL } from "../bounds.ts";
 import { often } from "../honest_client.ts";
 import { aborted, turn } from "../line.ts";
 import { hostAndPort, OneWay, QuicLine } from "../quic_line.ts";
@@ -230,6 +232,32 @@ export const attacks: readonly Attack[] = [
     it.check("all are opened", failures.length === 0, failures[0]);
     await aborted(it.signal);
   }),
+  {
+    setup: { transport: "quic", plainStreams: true },
+    memory: PLAIN_STREAMS,
+    name: "quic-plain-unread",
+    about:
+      "streams of qtalk-go's dialect, each with 2 MB that no handler reads",
+    outcome: "may end",
+    ms: 8_000,
+    run: async (it) => {
+      const line = await it.quic(PLAIN_PROTOCOL);
+      const call = concat(utf8("!"), it.call("hang", 1));
+      const unread = new Uint8Array(2_000_000);
+      let streams = 0;
+      const begin = async () => {
+        while (!it.signal.aborted && line.open) {
+          const stream = await it.orTimeout(line.stream(call));
+          if (stream === undefined) return;
+          streams++;
+          void stream.write(unread);
+        }
+      };
+      await Promise.all(Array.from({ length: 16 }, begin));
+      it.check("there are many", streams > 20000, `${streams} streams`);
+      await aborted(it.signal);
+    },
+  },
   overOne({
     name: "quic-empty-data-flood",
     about: "empty DATA on one stream, again and again",
