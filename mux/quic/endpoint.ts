@@ -47,16 +47,10 @@ interface Permissions {
  */
 export function quicRuntime(): QuicRuntime {
   const { Deno: deno } = globalThis as { Deno?: Partial<QuicRuntime> };
-  if (deno === undefined) {
+  if (deno?.QuicEndpoint === undefined || deno.connectQuic === undefined) {
     throw new QuicError(
       "unavailable",
-      "this runtime has no QUIC; Deno has it with --unstable-net",
-    );
-  }
-  if (deno.QuicEndpoint === undefined || deno.connectQuic === undefined) {
-    throw new QuicError(
-      "unavailable",
-      "Deno has QUIC only with the flag --unstable-net, which is missing",
+      "this runtime has no QUIC; Deno has it with the flag --unstable-net",
     );
   }
   return deno as QuicRuntime;
@@ -69,8 +63,7 @@ export function quicRuntime(): QuicRuntime {
 export function maxPlainChannels(
   { maxChannels, maxHeldSize }: ResolvedSessionOptions,
 ): number {
-  const most = Math.max(1, Math.floor(maxHeldSize / STREAM_WINDOW));
-  return Math.min(most, maxChannels);
+  return Math.min(Math.floor(maxHeldSize / STREAM_WINDOW) || 1, maxChannels);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { TlsError } from "../errors.ts";
+import { TlsError, type TlsErrorCode } from "../errors.ts";
 
 /**
  * Why an attempt to use QUIC failed, apart from TLS.
@@ -37,82 +37,48 @@ export class QuicError extends Error {
   }
 }
 
-/** Makes the error of a handshake from the error of the runtime. */
-type MakeError = (cause: Error) => Error;
-
-/** Texts of Deno's errors, which have no codes, and what they mean. */
-const MEANINGS: readonly (readonly [RegExp, MakeError])[] = [
-  [/timed out/, noAnswer],
+/**
+ * Texts of Deno's errors, which have no codes, and what they mean. Without a text, that
+ * of Deno is used.
+ */
+const MEANINGS: readonly (
+  readonly [RegExp, TlsErrorCode | "no-answer" | "refused", string?]
+)[] = [
+  [
+    /timed out/,
+    "no-answer",
+    "no packet has arrived: nothing listens there, or the network drops UDP",
+  ],
   [
     /aborted by peer: .*certificate/,
-    (cause) =>
-      new TlsError(
-        "bad-certificate",
-        `the other side refuses this side's certificate: ${
-          afterLabel(cause.message)
-        }`,
-        { cause },
-      ),
+    "bad-certificate",
+    "the other side refuses this side's certificate",
   ],
-  [
-    /refused to accept/,
-    (cause) =>
-      new QuicError("refused", "the server accepts no connections now", {
-        cause,
-      }),
-  ],
+  [/refused to accept/, "refused", "the server accepts no connections now"],
   [
     /error 120\b/,
-    (cause) =>
-      new TlsError(
-        "wrong-protocol",
-        "the other side speaks another protocol (ALPN)",
-        { cause },
-      ),
+    "wrong-protocol",
+    "the other side speaks another protocol (ALPN)",
   ],
-  [
-    /not valid for name/,
-    (cause) => new TlsError("wrong-name", afterLabel(cause.message), { cause }),
-  ],
-  [
-    /certificate expired/,
-    (cause) =>
-      new TlsError("expired", "the certificate has expired", { cause }),
-  ],
+  [/not valid for name/, "wrong-name"],
+  [/certificate expired/, "expired", "the certificate has expired"],
   [
     /certificate not valid yet/,
-    (cause) =>
-      new TlsError("not-yet-valid", "the certificate is not valid yet", {
-        cause,
-      }),
+    "not-yet-valid",
+    "the certificate is not valid yet",
   ],
   [
     /CaUsedAsEndEntity/,
-    (cause) =>
-      new TlsError(
-        "bad-certificate",
-        'the certificate is that of an authority, which a server cannot use itself: have it issue another one, or trust its fingerprint with option "tls.pin"',
-        { cause },
-      ),
+    "bad-certificate",
+    'the certificate is that of an authority, which a server cannot use itself: have it issue another one, or trust its fingerprint with option "tls.pin"',
   ],
   [
     /UnknownIssuer/,
-    (cause) =>
-      new TlsError(
-        "unknown-issuer",
-        'the issuer of the certificate is unknown: option "tls.ca" adds it, or "tls.pin" trusts the certificate by its fingerprint',
-        { cause },
-      ),
+    "unknown-issuer",
+    'the issuer of the certificate is unknown: option "tls.ca" adds it, or "tls.pin" trusts the certificate by its fingerprint',
   ],
-  [
-    /invalid peer certificate/,
-    (cause) =>
-      new TlsError("bad-certificate", afterLabel(cause.message), { cause }),
-  ],
-  [
-    /cryptographic handshake failed/,
-    (cause) => new TlsError("handshake-failed", cause.message, { cause }),
-  ],
+  [/invalid peer certificate/, "bad-certificate"],
+  [/cryptographic handshake failed/, "handshake-failed"],
 ];
 
 /**
@@ -131,15 +97,11 @@ export function handshakeError(cause: unknown, isPinned: boolean): unknown {
     );
   }
   const meaning = MEANINGS.find(([pattern]) => pattern.test(cause.message));
-  return meaning === undefined ? cause : meaning[1](cause);
-}
-
-function noAnswer(cause: Error): QuicError {
-  return new QuicError(
-    "no-answer",
-    "no packet has arrived: nothing listens there, or the network drops UDP",
-    { cause },
-  );
+  if (meaning === undefined) return cause;
+  const [, code, text = afterLabel(cause.message)] = meaning;
+  return code === "no-answer" || code === "refused"
+    ? new QuicError(code, text, { cause })
+    : new TlsError(code, text, { cause });
 }
 
 /** The last part of a text such as `handshake failed: invalid certificate: …`. */

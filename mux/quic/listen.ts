@@ -19,6 +19,7 @@ import type {
   QuicEndpointLike,
   QuicIncomingLike,
   QuicListenerLike,
+  QuicTransportTerms,
 } from "./types.ts";
 
 /** What a listener does beyond accepting sessions. */
@@ -27,11 +28,8 @@ export interface QuicListenRules {
   scheme?: string;
   /** The protocols to agree to. */
   protocols: readonly string[];
-  /**
-   * Streams that a client may have open in each direction. Default: as many as for
-   * sessions.
-   */
-  maxStreams?: number;
+  /** Limits of connections in place of those for sessions. Default: none. */
+  limits?: QuicTransportTerms;
   /**
    * Upgrades a new connection within the time of its handshake. If this rejects, or
    * the time passes, the connection is closed.
@@ -73,13 +71,9 @@ export function listenQuic(
       }: Deno cannot ask clients for certificates`,
     );
   }
-  const maxStreams = rules?.maxStreams;
   const terms = {
     ...transportOptions(session, plainStreams),
-    ...(maxStreams !== undefined && {
-      maxConcurrentBidirectionalStreams: maxStreams,
-      maxConcurrentUnidirectionalStreams: maxStreams,
-    }),
+    ...rules?.limits,
     cert: readPem(tls.cert, "cert"),
     key: readPem(tls.key, "key"),
     alpnProtocols: [

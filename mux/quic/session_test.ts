@@ -568,7 +568,7 @@ test("quic: without --unstable-net, the error says so and the program goes on", 
   }).output();
   assertEquals(code, 0);
   const flag =
-    "Deno has QUIC only with the flag --unstable-net, which is missing";
+    "this runtime has no QUIC; Deno has it with the flag --unstable-net";
   assertEquals(
     text(stdout),
     `dial-failed true unavailable Cannot dial "quic://127.0.0.1:1": ${flag}\n` +
