@@ -1,3 +1,4 @@
+import { advised, tlsErrorOf } from "../transport/node/tls/tls_errors.ts";
 import { TlsError, type TlsErrorCode } from "../errors.ts";
 
 /**
@@ -61,24 +62,13 @@ const MEANINGS: readonly (
     "the other side speaks another protocol (ALPN)",
   ],
   [/not valid for name/, "wrong-name"],
-  [/certificate expired/, "expired", "the certificate has expired"],
-  [
-    /certificate not valid yet/,
-    "not-yet-valid",
-    "the certificate is not valid yet",
-  ],
   [
     /CaUsedAsEndEntity/,
     "bad-certificate",
     'the certificate is that of an authority, which a server cannot use itself: have it issue another one, or trust its fingerprint with option "tls.pin"',
   ],
-  [
-    /UnknownIssuer/,
-    "unknown-issuer",
-    'the issuer of the certificate is unknown: option "tls.ca" adds it, or "tls.pin" trusts the certificate by its fingerprint',
-  ],
-  [/invalid peer certificate/, "bad-certificate"],
-  [/cryptographic handshake failed/, "handshake-failed"],
+  // The others about certificates are those of any TLS.
+  [/handshake failed(?!.*invalid peer)/, "handshake-failed"],
 ];
 
 /**
@@ -97,14 +87,15 @@ export function handshakeError(cause: unknown, isPinned: boolean): unknown {
     );
   }
   const meaning = MEANINGS.find(([pattern]) => pattern.test(cause.message));
-  if (meaning === undefined) return cause;
-  const [, code, text = afterLabel(cause.message)] = meaning;
+  if (meaning === undefined) {
+    return /invalid peer/.test(cause.message)
+      ? advised(tlsErrorOf(cause))
+      : cause;
+  }
+  // Without what Deno puts before the reason.
+  const reason = cause.message.replace(/^.*peer certificate: /, "");
+  const [, code, text = reason] = meaning;
   return code === "no-answer" || code === "refused"
     ? new QuicError(code, text, { cause })
     : new TlsError(code, text, { cause });
-}
-
-/** The last part of a text such as `handshake failed: invalid certificate: …`. */
-function afterLabel(text: string): string {
-  return text.replace(/^.*invalid peer certificate: /, "");
 }

@@ -13,7 +13,7 @@ import { TlsError } from "../errors.ts";
 import { QuicConnection } from "./connection.ts";
 import { quicRuntime, transportOptions } from "./endpoint.ts";
 import { handshakeError } from "./errors.ts";
-import { CLOSE_CODE, FRAMED_PROTOCOL, PROTOCOLS } from "./protocol.ts";
+import { CLOSE_CODE, PROTOCOLS } from "./protocol.ts";
 import type {
   QuicConnLike,
   QuicEndpointLike,
@@ -77,7 +77,7 @@ export function listenQuic(
     cert: readPem(tls.cert, "cert"),
     key: readPem(tls.key, "key"),
     alpnProtocols: [
-      ...rules?.protocols ?? (plainStreams ? PROTOCOLS : [FRAMED_PROTOCOL]),
+      ...rules?.protocols ?? PROTOCOLS.slice(0, plainStreams ? 2 : 1),
     ],
   };
   const own = endpoint === undefined
