@@ -2,23 +2,24 @@ import { addressError } from "./address.ts";
 
 /**
  * Options that have an effect at the addresses of some schemes only, and which. The
- * command line refuses its flags by the same table.
+ * command line refuses its flags by the same table. Lists would take more space.
  */
 const SCHEMES = {
   dial: {
-    headers: ["ws", "wss"],
-    protocols: ["ws", "wss"],
-    tls: ["tls", "wss", "quic", "wt", "peer"],
-    endpoint: ["quic", "peer"],
-    rendezvous: ["peer"],
+    headers: "ws wss",
+    protocols: "ws wss",
+    tls: "tls wss quic wt peer",
+    endpoint: "quic peer",
+    rendezvous: "peer",
   },
   listen: {
-    origins: ["ws", "wss"],
-    hosts: ["ws", "wss", "wt"],
-    tls: ["tls", "wss", "quic", "wt", "peer"],
-    endpoint: ["quic", "peer"],
-    rendezvous: ["peer"],
-    reusePort: ["tcp", "tls", "ws", "wss"],
+    origins: "ws wss",
+    hosts: "ws wss wt",
+    tls: "tls wss quic wt peer",
+    endpoint: "quic peer",
+    plainStreams: "quic",
+    rendezvous: "peer",
+    reusePort: "tcp tls ws wss",
   },
 } as const;
 
@@ -31,16 +32,14 @@ export function hasEffect<V extends Verb>(
   option: Option<V>,
   address: string,
 ): boolean {
-  const [scheme = ""] = address.split(":", 1);
-  return schemesOf(verb, option).includes(scheme.toLowerCase());
+  const [scheme] = address.toLowerCase().split(":", 1);
+  return schemesOf(verb, option).split(" ").includes(scheme!);
 }
 
 /** Where an option has an effect, for errors. */
 export function onlyFor<V extends Verb>(verb: V, option: Option<V>): string {
-  const names = schemesOf(verb, option).map((name) => `${name}:`);
-  const last = names.pop()!;
-  const all = names.length === 0 ? last : `${names.join(", ")} and ${last}`;
-  return `is for ${all} only`;
+  const names = schemesOf(verb, option).replaceAll(" ", ":, ");
+  return `is for ${names.replace(/,( \w+)$/, " and$1")}: only`;
 }
 
 /**
@@ -72,6 +71,6 @@ export function checkSchemeOptions<V extends Verb>(
 function schemesOf<V extends Verb>(
   verb: V,
   option: Option<V>,
-): readonly string[] {
-  return SCHEMES[verb][option] as unknown as readonly string[];
+): string {
+  return SCHEMES[verb][option] as string;
 }

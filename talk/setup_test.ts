@@ -256,6 +256,7 @@ Deno.test("listen(): an option that has no effect at the address is refused", as
       { tls, endpoint: {} as never },
       '"endpoint" is for quic: and',
     ],
+    ["tcp://h:1", { plainStreams: true }, '"plainStreams" is for quic: only'],
     ["tcp://h:1", { rendezvous: {} }, '"rendezvous" is for peer: only'],
     ["stdio:", { reusePort: true }, '"reusePort" is for tcp:, tls:, ws: and'],
     ["unix:x", { reusePort: true }, '"reusePort" is for tcp:, tls:, ws: and'],

@@ -193,7 +193,8 @@ export class ReceiveBuffer {
     this.#length -= bytes;
     const first = this.#owned?.first;
     if (first !== undefined) return this.#consumeOwned(first, bytes);
-    if (this.#piece === undefined) return 0;
+    // It has nothing, and channels share an empty one.
+    if (this.#piece === undefined) return this.#length = 0;
     this.#borrowedLength -= bytes;
     this.#start += bytes;
     if (this.#start === this.#end) this.#setPiece(this.#pieces?.shift());

@@ -27,6 +27,17 @@ function drain(buffer: ReceiveBuffer): Uint8Array[] {
   }
 }
 
+Deno.test("ReceiveBuffer: what reads an empty one does not change it, as all channels share one", () => {
+  const shared = new ReceiveBuffer();
+  assertEquals(shared.consume(5), 0);
+  assertEquals(shared.take(), undefined);
+  assertEquals(shared.peek(), undefined);
+  assertEquals(shared.clear(), 0);
+  shared.own();
+  const { length, heldBytes, chunk, start, end } = shared;
+  assertEquals([length, heldBytes, chunk, start, end], [0, 0, undefined, 0, 0]);
+});
+
 /** Bytes of memory that these chunks keep alive: each of their buffers, once. */
 function alive(chunks: Uint8Array[]): number {
   const buffers = new Set(chunks.map((chunk) => chunk.buffer));

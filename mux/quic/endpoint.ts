@@ -4,7 +4,11 @@
  * @module
  */
 import { keepAliveOf } from "../flow/silence_watch.ts";
-import { resolveOptions, type SessionOptions } from "../options.ts";
+import {
+  type ResolvedSessionOptions,
+  resolveOptions,
+  type SessionOptions,
+} from "../options.ts";
 import { QuicError } from "./errors.ts";
 import type {
   QuicEndpointLike,
@@ -23,6 +27,12 @@ const MORE_STREAMS = 8;
  */
 const MAX_STREAMS = 2 ** 16;
 
+/**
+ * Bytes of a stream that QUIC holds while this side does not read it. Deno has no
+ * option for it, and none for what all streams of a connection hold.
+ */
+const STREAM_WINDOW = 1_250_000;
+
 /** The part of Deno that queries permissions. */
 interface Permissions {
   querySync(
@@ -37,32 +47,41 @@ interface Permissions {
  */
 export function quicRuntime(): QuicRuntime {
   const { Deno: deno } = globalThis as { Deno?: Partial<QuicRuntime> };
-  if (deno === undefined) {
+  if (deno?.QuicEndpoint === undefined || deno.connectQuic === undefined) {
     throw new QuicError(
       "unavailable",
-      "this runtime has no QUIC; Deno has it with --unstable-net",
-    );
-  }
-  if (deno.QuicEndpoint === undefined || deno.connectQuic === undefined) {
-    throw new QuicError(
-      "unavailable",
-      "Deno has QUIC only with the flag --unstable-net, which is missing",
+      "this runtime has no QUIC; Deno has it with the flag --unstable-net",
     );
   }
   return deno as QuicRuntime;
 }
 
-/** The limits of a connection, for the session that it will carry. */
+/**
+ * How many channels a session without frames may have in each direction: QUIC may
+ * hold as much of their streams as the session itself may hold.
+ */
+export function maxPlainChannels(
+  { maxChannels, maxHeldSize }: ResolvedSessionOptions,
+): number {
+  return Math.min(Math.floor(maxHeldSize / STREAM_WINDOW) || 1, maxChannels);
+}
+
+/**
+ * The limits of a connection, for the session that it will carry.
+ *
+ * @param session the limits of the session
+ * @param mayBePlain whether it may be one without frames. Default: it may not
+ */
 export function transportOptions(
   session: SessionOptions = {},
+  mayBePlain = false,
 ): QuicTransportTerms {
-  const { maxChannels } = resolveOptions(session);
+  const options = resolveOptions(session);
   const keepAlive = keepAliveOf(session.keepAlive, true);
   return {
-    maxConcurrentBidirectionalStreams: Math.min(
-      2 * maxChannels + MORE_STREAMS,
-      MAX_STREAMS,
-    ),
+    maxConcurrentBidirectionalStreams: mayBePlain
+      ? maxPlainChannels(options)
+      : Math.min(2 * options.maxChannels + MORE_STREAMS, MAX_STREAMS),
     maxConcurrentUnidirectionalStreams: 1,
     ...(typeof keepAlive === "object"
       ? {

@@ -1,4 +1,5 @@
-import { TlsError } from "../errors.ts";
+import { advised, tlsErrorOf } from "../transport/node/tls/tls_errors.ts";
+import { TlsError, type TlsErrorCode } from "../errors.ts";
 
 /**
  * Why an attempt to use QUIC failed, apart from TLS.
@@ -37,82 +38,37 @@ export class QuicError extends Error {
   }
 }
 
-/** Makes the error of a handshake from the error of the runtime. */
-type MakeError = (cause: Error) => Error;
-
-/** Texts of Deno's errors, which have no codes, and what they mean. */
-const MEANINGS: readonly (readonly [RegExp, MakeError])[] = [
-  [/timed out/, noAnswer],
+/**
+ * Texts of Deno's errors, which have no codes, and what they mean. Without a text, that
+ * of Deno is used.
+ */
+const MEANINGS: readonly (
+  readonly [RegExp, TlsErrorCode | "no-answer" | "refused", string?]
+)[] = [
+  [
+    /timed out/,
+    "no-answer",
+    "no packet has arrived: nothing listens there, or the network drops UDP",
+  ],
   [
     /aborted by peer: .*certificate/,
-    (cause) =>
-      new TlsError(
-        "bad-certificate",
-        `the other side refuses this side's certificate: ${
-          afterLabel(cause.message)
-        }`,
-        { cause },
-      ),
+    "bad-certificate",
+    "the other side refuses this side's certificate",
   ],
-  [
-    /refused to accept/,
-    (cause) =>
-      new QuicError("refused", "the server accepts no connections now", {
-        cause,
-      }),
-  ],
+  [/refused to accept/, "refused", "the server accepts no connections now"],
   [
     /error 120\b/,
-    (cause) =>
-      new TlsError(
-        "wrong-protocol",
-        "the other side speaks another protocol (ALPN)",
-        { cause },
-      ),
+    "wrong-protocol",
+    "the other side speaks another protocol (ALPN)",
   ],
-  [
-    /not valid for name/,
-    (cause) => new TlsError("wrong-name", afterLabel(cause.message), { cause }),
-  ],
-  [
-    /certificate expired/,
-    (cause) =>
-      new TlsError("expired", "the certificate has expired", { cause }),
-  ],
-  [
-    /certificate not valid yet/,
-    (cause) =>
-      new TlsError("not-yet-valid", "the certificate is not valid yet", {
-        cause,
-      }),
-  ],
+  [/not valid for name/, "wrong-name"],
   [
     /CaUsedAsEndEntity/,
-    (cause) =>
-      new TlsError(
-        "bad-certificate",
-        'the certificate is that of an authority, which a server cannot use itself: have it issue another one, or trust its fingerprint with option "tls.pin"',
-        { cause },
-      ),
+    "bad-certificate",
+    'the certificate is that of an authority, which a server cannot use itself: have it issue another one, or trust its fingerprint with option "tls.pin"',
   ],
-  [
-    /UnknownIssuer/,
-    (cause) =>
-      new TlsError(
-        "unknown-issuer",
-        'the issuer of the certificate is unknown: option "tls.ca" adds it, or "tls.pin" trusts the certificate by its fingerprint',
-        { cause },
-      ),
-  ],
-  [
-    /invalid peer certificate/,
-    (cause) =>
-      new TlsError("bad-certificate", afterLabel(cause.message), { cause }),
-  ],
-  [
-    /cryptographic handshake failed/,
-    (cause) => new TlsError("handshake-failed", cause.message, { cause }),
-  ],
+  // The others about certificates are those of any TLS.
+  [/handshake failed(?!.*invalid peer)/, "handshake-failed"],
 ];
 
 /**
@@ -131,18 +87,15 @@ export function handshakeError(cause: unknown, isPinned: boolean): unknown {
     );
   }
   const meaning = MEANINGS.find(([pattern]) => pattern.test(cause.message));
-  return meaning === undefined ? cause : meaning[1](cause);
-}
-
-function noAnswer(cause: Error): QuicError {
-  return new QuicError(
-    "no-answer",
-    "no packet has arrived: nothing listens there, or the network drops UDP",
-    { cause },
-  );
-}
-
-/** The last part of a text such as `handshake failed: invalid certificate: …`. */
-function afterLabel(text: string): string {
-  return text.replace(/^.*invalid peer certificate: /, "");
+  if (meaning === undefined) {
+    return /invalid peer/.test(cause.message)
+      ? advised(tlsErrorOf(cause))
+      : cause;
+  }
+  // Without what Deno puts before the reason.
+  const reason = cause.message.replace(/^.*peer certificate: /, "");
+  const [, code, text = reason] = meaning;
+  return code === "no-answer" || code === "refused"
+    ? new QuicError(code, text, { cause })
+    : new TlsError(code, text, { cause });
 }

@@ -19,6 +19,7 @@ import type {
   QuicEndpointLike,
   QuicIncomingLike,
   QuicListenerLike,
+  QuicTransportTerms,
 } from "./types.ts";
 
 /** What a listener does beyond accepting sessions. */
@@ -27,11 +28,8 @@ export interface QuicListenRules {
   scheme?: string;
   /** The protocols to agree to. */
   protocols: readonly string[];
-  /**
-   * Streams that a client may have open in each direction. Default: as many as for
-   * sessions.
-   */
-  maxStreams?: number;
+  /** Limits of connections in place of those for sessions. Default: none. */
+  limits?: QuicTransportTerms;
   /**
    * Upgrades a new connection within the time of its handshake. If this rejects, or
    * the time passes, the connection is closed.
@@ -62,7 +60,7 @@ export function listenQuic(
   rules?: QuicListenRules,
 ): TransportListener {
   const runtime = quicRuntime();
-  const { tls, session = {}, endpoint } = options;
+  const { tls, session = {}, endpoint, plainStreams = false } = options;
   if (tls?.cert === undefined || tls.key === undefined) {
     throw new TypeError('the options "tls.cert" and "tls.key" are missing');
   }
@@ -73,16 +71,14 @@ export function listenQuic(
       }: Deno cannot ask clients for certificates`,
     );
   }
-  const maxStreams = rules?.maxStreams;
   const terms = {
-    ...transportOptions(session),
-    ...(maxStreams !== undefined && {
-      maxConcurrentBidirectionalStreams: maxStreams,
-      maxConcurrentUnidirectionalStreams: maxStreams,
-    }),
+    ...transportOptions(session, plainStreams),
+    ...rules?.limits,
     cert: readPem(tls.cert, "cert"),
     key: readPem(tls.key, "key"),
-    alpnProtocols: [...rules?.protocols ?? PROTOCOLS],
+    alpnProtocols: [
+      ...rules?.protocols ?? PROTOCOLS.slice(0, plainStreams ? 2 : 1),
+    ],
   };
   const own = endpoint === undefined
     ? new runtime.QuicEndpoint(place)

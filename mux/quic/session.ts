@@ -20,6 +20,7 @@ import type { Channel, Session, SessionUsage, WaitOptions } from "../types.ts";
 import type { FrameDecoder } from "../wire/frame_decoder.ts";
 import type { ChannelStream, StreamHost } from "./streams/channel_stream.ts";
 import { ClosingNotice, readNotices } from "./closing.ts";
+import { maxPlainChannels } from "./endpoint.ts";
 import { FramedStream } from "./streams/framed_stream.ts";
 import { PlainStream } from "./streams/plain_stream.ts";
 import { CLOSE_CODE, FRAMED_PROTOCOL, VIOLATION_CODE } from "./protocol.ts";
@@ -54,7 +55,9 @@ const GRACE = 250;
  * that is stalled, or has lost a packet, does not hold up the others.
  *
  * The connection must have been made with the protocol (ALPN) `qtalk-quic/2`, or
- * `qtalk-quic` for qtalk-go. The session owns it and closes it.
+ * `qtalk-quic` for qtalk-go, for which the session has fewer channels: QUIC may hold
+ * 1.25 MB of each that is not read, and of all together as much as `maxHeldSize`. The
+ * session owns the connection and closes it.
  *
  * @param conn a `Deno.QuicConn`; nothing else may accept its streams
  * @param options limits. `maxChannels` is also how many streams the other side may
@@ -139,7 +142,9 @@ export class QuicSession implements RawSession, StreamHost {
     });
     this.channels = new ChannelTable(
       this.#streams,
-      resolved,
+      this.#isFramed
+        ? resolved
+        : { ...resolved, maxChannels: maxPlainChannels(resolved) },
       this.account,
       clock,
     );

@@ -4,7 +4,9 @@ import {
   dialSession,
   handlerFrom,
   listen,
+  type Listener,
   listenSession,
+  type ListenSessionOptions,
   MuxError,
   type Session,
   TalkError,
@@ -30,6 +32,8 @@ import {
 import { until, within } from "../../tests/support/within.ts";
 import { TlsError } from "../errors.ts";
 import type { SessionOptions } from "../options.ts";
+import { quicRuntime } from "./endpoint.ts";
+import { handshakeError } from "./errors.ts";
 import { type QuicError, quicSession } from "./quic.ts";
 import { FRAMED_PROTOCOL, PLAIN_PROTOCOL } from "./protocol.ts";
 import type { QuicConnLike, QuicStreamLike } from "./types.ts";
@@ -267,6 +271,23 @@ test("quicSession(): from qtalk-go, the first byte is dropped", async (t) => {
   await session.close();
 });
 
+test("quicSession(): to qtalk-go, there are as many channels as their unread bytes may take", async (t) => {
+  const { session, peer } = await scripted(t, PLAIN_PROTOCOL, {
+    maxHeldSize: 2_600_000,
+  });
+  const streams = [];
+  for (let i = 0; i < 3; i++) streams.push(await say(peer, utf8("!")));
+  const reader = streams[2]!.readable.getReader();
+  assertEquals((await within(reader.read(), "a refusal")).done, true);
+  assertEquals(session.usage.slots, 2);
+  // Its own are as many.
+  await session.open();
+  await session.open();
+  const error = await failureOf(session.open());
+  assertEquals(error.code, "limit-exceeded");
+  await session.close();
+});
+
 test("quicSession(): a stream that begins otherwise ends the session", async (t) => {
   const { session, peer } = await scripted(t, PLAIN_PROTOCOL);
   await say(peer, utf8("?"));
@@ -363,6 +384,56 @@ test("quic: a server of another protocol is refused", async () => {
   assertEquals((error.cause as TlsError).code, "wrong-protocol");
   await accepting;
   endpoint.close();
+});
+
+/** A listener on loopback, and how to connect to it in a dialect. */
+async function listening(
+  t: { watch<T extends Listener<Session>>(listener: T): T },
+  options: ListenSessionOptions,
+) {
+  const { cert, key, authority } = await loopbackCertificate();
+  const listener = t.watch(
+    await listenSession("quic://127.0.0.1:0", {
+      tls: { cert, key },
+      onError() {},
+      ...options,
+    }),
+  );
+  const connect = (protocol: string) =>
+    quicRuntime().connectQuic({
+      hostname: "127.0.0.1",
+      port: Number(new URL(listener.addr.replace("quic:", "http:")).port),
+      alpnProtocols: [protocol],
+      caCerts: [authority.cert],
+    });
+  return { listener, connect };
+}
+
+test("listen(): quic: takes clients of qtalk-go with plainStreams only", async (t) => {
+  const framed = await listening(t, {});
+  const error = await assertRejects(() => framed.connect(PLAIN_PROTOCOL));
+  const cause = handshakeError(error, false) as TlsError;
+  assertEquals(cause.code, "wrong-protocol");
+  const both = await listening(t, { plainStreams: true });
+  for (const protocol of [PLAIN_PROTOCOL, FRAMED_PROTOCOL]) {
+    const conn = await both.connect(protocol);
+    assertEquals(conn.protocol, protocol);
+    conn.close();
+  }
+});
+
+test("listen(): with plainStreams, a client waits for more streams than may be unread", async (t) => {
+  const { connect } = await listening(t, {
+    plainStreams: true,
+    session: { maxHeldSize: 3_900_000 },
+  });
+  for (const protocol of [PLAIN_PROTOCOL, FRAMED_PROTOCOL]) {
+    const conn = await connect(protocol);
+    const open = () => conn.createBidirectionalStream();
+    for (let i = 0; i < 3; i++) await open();
+    await assertRejects(open, Error, "stream");
+    conn.close();
+  }
 });
 
 test("quic: where nothing answers, dial() ends with its time limit or its signal", async () => {
@@ -497,7 +568,7 @@ test("quic: without --unstable-net, the error says so and the program goes on", 
   }).output();
   assertEquals(code, 0);
   const flag =
-    "Deno has QUIC only with the flag --unstable-net, which is missing";
+    "this runtime has no QUIC; Deno has it with the flag --unstable-net";
   assertEquals(
     text(stdout),
     `dial-failed true unavailable Cannot dial "quic://127.0.0.1:1": ${flag}\n` +

@@ -384,6 +384,15 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
    * new socket.
    */
   endpoint?: QuicEndpointLike | undefined;
+  /**
+   * Whether `quic:` also takes clients of qtalk-go, whose streams carry bytes without
+   * frames. QUIC may hold 1.25 MB of each such stream while it is not read, which
+   * neither `maxHeldSize` nor a memory pool counts. Each connection of the listener,
+   * whatever its client, may therefore have no more than `maxHeldSize / 1.25 MB`
+   * streams open, 26 by default, and waits for others: qtalk-go's clients should have
+   * a listener of their own. Default: `false`.
+   */
+  plainStreams?: boolean | undefined;
   /** How `peer:` reaches its rendezvous. Default: `{}`. */
   rendezvous?: Pick<PeerMeetingOptions, "tls" | "headers"> | undefined;
   /**

@@ -53,7 +53,11 @@ export function resuming(
       permanent: true,
     });
   }
-  const places = new Places(resume.addresses ?? place);
+  const addresses = resume.addresses ?? place;
+  const places = new Places(addresses);
+  // Whether each attempt is the same.
+  const isFixed = typeof addresses === "string" &&
+    typeof options.tls !== "function" && typeof options.headers !== "function";
   const backoff = new Backoff(
     { minDelay: 100, maxDelay: MAX_DELAY_BETWEEN },
     Math.random,
@@ -64,6 +68,7 @@ export function resuming(
       const terms = { ...options, signal };
       return (await connectOnce(next, terms, true)).transport;
     },
+    isFinal: (error: unknown) => isFixed && (error as TalkError).permanent,
     attemptTimeout: options.timeout ?? DEFAULT_CONNECT_TIMEOUT,
     backoff,
     wait,

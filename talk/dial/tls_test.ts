@@ -94,7 +94,7 @@ async function serve(
 /** The error of dialing, which is one of TLS. */
 async function dialError(
   addr: string,
-  tls: TlsDialOptions,
+  tls?: TlsDialOptions,
 ): Promise<TlsError> {
   const error = await assertRejects(() => dial(addr, { tls }), TalkError);
   assertEquals(error.code, "dial-failed");
@@ -406,13 +406,14 @@ const ANSWERS: Record<string, Uint8Array> = {
   "a record of bytes": Uint8Array.of(23, 3, 3, 0, 3, 1, 2, 3),
   "a record of no version": Uint8Array.of(22, 9, 9, 0, 2, 2, 0),
   "a record between messages": Uint8Array.of(20, 3, 3, 0, 1, 1),
+  "a record of nothing": Uint8Array.of(22, 3, 3, 0, 0),
 };
 
 for (const [what, answer] of Object.entries(ANSWERS)) {
   Deno.test(`TLS: a server that answers ${what} does not speak it`, async () => {
     using server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const serving = (async () => {
-      for (let client = 0; client < 2; client++) {
+      for (let client = 0; client < 4; client++) {
         const conn = await server.accept();
         await conn.read(new Uint8Array(4_096));
         await conn.write(answer);
@@ -422,8 +423,10 @@ for (const [what, answer] of Object.entries(ANSWERS)) {
       }
     })();
     const { port } = server.addr;
-    const error = await dialError(`tls://127.0.0.1:${port}`, {});
-    assertEquals(error.code, "not-tls");
+    for (const scheme of ["tls", "wss"]) {
+      const error = await dialError(`${scheme}://127.0.0.1:${port}`);
+      assertEquals(error.code, "not-tls");
+    }
     await serving;
   });
 }
@@ -576,6 +579,7 @@ const BEGINNINGS: Record<string, [string | Uint8Array, code?: string]> = {
   "the end of TLS": [Uint8Array.of(21, 3, 1, 0, 2, 1, 0), "not-tls"],
   "a record of bytes": [Uint8Array.of(23, 3, 3, 0, 2, 1, 2), "not-tls"],
   "a record of no version": [hello({ 1: 9 }), "not-tls"],
+  "a record of nothing": [Uint8Array.of(22, 3, 1, 0, 0), "not-tls"],
   "the hello of a server": [hello({ 5: 2 }), "not-tls"],
   "nothing": [""],
   "a hello that is cut in its record's head": [hello().subarray(0, 3)],

@@ -22,6 +22,8 @@ export interface Setup {
   service?: "plain" | "gateway" | "rendezvous";
   /** Whether sessions may survive their connection. Default: they may not. */
   resume?: boolean;
+  /** Whether `quic` takes clients of qtalk-go. Default: it does not. */
+  plainStreams?: boolean;
 }
 
 /** Where the server is. */

@@ -9,7 +9,18 @@ import { answerAll } from "./answering.ts";
 import { Attacker, type Target } from "./attacker_side.ts";
 import { attackNamed } from "./attacks.ts";
 
+/** Milliseconds that an attack has for its checks when its time is over. */
+const CHECKING = 500;
+
 let attacker: Attacker | undefined;
+
+/** Waits for a promise, and no longer than so many milliseconds. */
+async function within(promise: Promise<void>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
+}
 
 await answerAll({
   async attack({ name, target }) {
@@ -27,6 +38,8 @@ await answerAll({
     if (!done && attack.outcome === "lives") {
       attacker.check("it is done in time", false, `${attacker.ms} ms`);
     }
+    // It still has to check what it has done.
+    await within(running, CHECKING);
     return { findings: attacker.findings() };
   },
   async leave() {

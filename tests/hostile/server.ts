@@ -69,6 +69,7 @@ async function start(): Promise<{ address: string; pin?: string }> {
     const listener = await library.listen(`${scheme}://${local}`, {
       ...options,
       ...(tls !== undefined && { tls: { cert: tls.cert, key: tls.key } }),
+      ...(setup.plainStreams === true && { plainStreams: true }),
     });
     void watch(listener);
     const address = listener.addr;

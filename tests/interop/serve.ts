@@ -34,7 +34,12 @@ if (transport === "stdio") {
   await using listener = await listen(
     transport === "unix" ? `unix:${path}` : `${transport}://127.0.0.1:0`,
     transport === "quic"
-      ? { ...options, tls: { cert: path!, key }, session: KEEP_ALIVE }
+      ? {
+        ...options,
+        tls: { cert: path!, key },
+        session: KEEP_ALIVE,
+        plainStreams: true,
+      }
       : options,
   );
   print(

@@ -12,6 +12,9 @@ import { pathToFileURL } from "node:url";
 import { filesIn } from "../support/files_in.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 
+/** Milliseconds that a start may take, on a busy machine, too. */
+const START_LIMIT = 60_000;
+
 /** Where a function is in its file. */
 export interface Place {
   startOffset: number;
@@ -48,7 +51,9 @@ export async function makeEager(folder: string): Promise<void> {
 async function coverageOf(place: string): Promise<Coverage[]> {
   await using folder = await temporaryFolder();
   const program = new URL("first_call.ts", import.meta.url).href;
+  const signal = AbortSignal.timeout(START_LIMIT);
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    signal,
     args: [
       ...["run", "-A", "--quiet", "--no-config", `--coverage=${folder.path}`],
       ...[program, `${place}/mod.js`],
@@ -56,7 +61,9 @@ async function coverageOf(place: string): Promise<Coverage[]> {
     stdout: "null",
   }).output();
   if (!success) {
-    const said = new TextDecoder().decode(stderr);
+    const said = signal.aborted
+      ? `it took longer than ${START_LIMIT} ms`
+      : new TextDecoder().decode(stderr);
     throw new Error(`Cannot make a call with the package: ${said}`);
   }
   return [...filesIn(folder.path)].map((path) =>

@@ -95,7 +95,9 @@ function writingSession(
   t: { watch(session: Session): Session },
   conn: QuicConnLike,
 ): Promise<void>[] {
-  const session = t.watch(quicSession(conn, { closeTimeout: 0 }));
+  // To qtalk-go, a session has a channel for each 1.25 MB of it.
+  const maxHeldSize = STREAMS * 1_250_000;
+  const session = t.watch(quicSession(conn, { closeTimeout: 0, maxHeldSize }));
   const writing: Promise<void>[] = [];
   session.accept((channel) => {
     const writer = channel.writable.getWriter();

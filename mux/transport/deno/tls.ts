@@ -1,7 +1,8 @@
 import type { Transport } from "../../types.ts";
-import { TlsError } from "../../errors.ts";
+import type { TlsError } from "../../errors.ts";
 import { untilAborted } from "../../../time_limit.ts";
 import {
+  advised,
   cut,
   isRefusal,
   noClientCertificate,
@@ -67,15 +68,7 @@ function handshakeError(cause: unknown): Error {
       { cause },
     );
   }
-  const error = refusalOr(cause);
-  if (!(error instanceof TlsError) || error.code !== "unknown-issuer") {
-    return error;
-  }
-  return new TlsError(
-    error.code,
-    `${error.message}: option "tls.ca" adds it, or "tls.pin" trusts the certificate by its fingerprint`,
-    { cause },
-  );
+  return advised(refusalOr(cause));
 }
 
 /** The error for one of the runtime; an alert about a certificate wants one. */

@@ -45,7 +45,10 @@ export function listenWebTransport(
   const source = listenQuic(place, { tls, session }, handshake, {
     scheme: "wt",
     protocols: [HTTP3],
-    maxStreams: MAX_STREAMS,
+    limits: {
+      maxConcurrentBidirectionalStreams: MAX_STREAMS,
+      maxConcurrentUnidirectionalStreams: MAX_STREAMS,
+    },
     upgrade: (conn) => upgraded(conn, { path, hosts }),
   });
   const port = new URL(source.addr.replace("quic:", "http:")).port;

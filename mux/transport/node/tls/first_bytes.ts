@@ -18,32 +18,33 @@ const CLIENT_HELLO = 1;
 /** Bytes after which nothing is looked at. */
 export const HEAD_SIZE = 6;
 
-/**
- * Whether bytes can be part of what the other end has to send first.
- *
- * @param bytes what has arrived together
- * @param at how many bytes came before
- */
-export type IsExpected = (bytes: Uint8Array, at: number) => boolean;
+/** Whether bytes can be the beginning, or a part of it, of what the other end sends. */
+export type IsExpected = (head: ArrayLike<number>) => boolean;
 
 /** For a server: whether it can be a ClientHello. */
-export const isHello: IsExpected = (bytes, at) =>
-  (bytes[0 - at] ?? HANDSHAKE) === HANDSHAKE &&
-  (bytes[1 - at] ?? VERSION) === VERSION &&
-  (bytes[5 - at] ?? CLIENT_HELLO) === CLIENT_HELLO;
+export const isHello: IsExpected = (head) =>
+  (head[0] ?? HANDSHAKE) === HANDSHAKE &&
+  (head[1] ?? VERSION) === VERSION &&
+  (head[5] ?? CLIENT_HELLO) === CLIENT_HELLO;
 
 /** For a client: whether it can be an answer to its ClientHello. */
-export const isAnswer: IsExpected = (bytes, at) =>
-  [ALERT, HANDSHAKE].includes(bytes[0 - at] ?? HANDSHAKE) &&
-  (bytes[1 - at] ?? VERSION) === VERSION;
+export const isAnswer: IsExpected = (head) =>
+  [ALERT, HANDSHAKE].includes(head[0] ?? HANDSHAKE) &&
+  (head[1] ?? VERSION) === VERSION;
 
-/** Keeps other bytes from TLS, and ends the handshake as soon as they arrive. */
+/**
+ * Keeps other bytes from TLS, and ends the handshake as soon as they arrive. The
+ * function that is returned gets all bytes, until {@linkcode HEAD_SIZE} have arrived.
+ */
 export function expecting(
   isExpected: IsExpected,
   handshake: Pick<PromiseWithResolvers<unknown>, "reject">,
-): IsExpected {
-  return (bytes, at) => {
-    if (isExpected(bytes, at)) return true;
+): (bytes: Uint8Array) => boolean {
+  const head: number[] = [];
+  return (bytes) => {
+    head.push(...bytes.subarray(0, HEAD_SIZE - head.length));
+    // Node would wait for what follows an empty record.
+    if (isExpected(head) && head[3]! + head[4]! !== 0) return true;
     handshake.reject(notTls());
     return false;
   };

@@ -74,8 +74,8 @@ export class Guard {
     });
     const ready = Promise.withResolvers<TlsSocket>();
     const middle = middleOf(socket, expecting(isHello, ready));
-    const terms = this.#terms.current();
     try {
+      const terms = this.#terms.current();
       const client = await secured(socket, middle, terms, ready);
       const problem = terms.problemOf(client);
       if (problem === undefined) {

@@ -1,7 +1,7 @@
 import { nextPass } from "../../../flow/turns.ts";
 import { requiredModule } from "../builtin.ts";
 import type { NodeSocket } from "../sockets.ts";
-import { HEAD_SIZE, type IsExpected } from "./first_bytes.ts";
+import { HEAD_SIZE } from "./first_bytes.ts";
 
 /** What is used of a `stream.Duplex`. */
 interface Duplex {
@@ -55,11 +55,11 @@ export interface Middle {
  * many calls with 64 in flight, and moves 1.4 to 1.5 times as many bytes. A stream with
  * fewer layers on the same socket gains nothing (tests/bench/LOG.md).
  *
- * @param isExpected whether TLS may see bytes of the other end
+ * @param isExpected whether TLS may see the first bytes of the other end
  */
 export function middleOf(
   socket: NodeSocket,
-  isExpected: IsExpected,
+  isExpected: (bytes: Uint8Array) => boolean,
 ): Middle {
   const { Duplex } = requiredModule<StreamModule>("node:stream");
   let tls: { _readableState?: { ended: boolean }; readableEnded?: boolean } =
@@ -121,9 +121,8 @@ export function middleOf(
     truncated = !(tls._readableState?.ended ?? tls.readableEnded);
   });
   socket.on("data", (bytes: Uint8Array) => {
-    const at = received;
+    isForeign ||= received < HEAD_SIZE && !isExpected(bytes);
     received += bytes.length;
-    isForeign ||= at < HEAD_SIZE && !isExpected(bytes, at);
     if (destroyed || isForeign) return;
     if (!stream.push(bytes)) socket.pause();
   });

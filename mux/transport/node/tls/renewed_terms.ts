@@ -47,8 +47,9 @@ export class RenewedTerms {
       }
       this.#failedAt = undefined;
     } catch (error) {
-      if (this.#failedAt === undefined) renewal.onFailure(error);
+      const isFirst = this.#failedAt === undefined;
       this.#failedAt = this.#now();
+      if (isFirst) renewal.onFailure(error);
     }
     return this.#terms;
   }

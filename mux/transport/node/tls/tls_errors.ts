@@ -38,7 +38,7 @@ const CODES: readonly (readonly [RegExp, TlsErrorCode, string])[] = [
     "the other side speaks another protocol (ALPN)",
   ],
   [
-    /ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW|SupportedVersions|Tls1\dNot|ProtocolVersion/,
+    /ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW|SupportedVersions|Tls1\dNot|alert: ProtocolVersion/,
     "wrong-version",
     "both sides have no version of TLS in common",
   ],
@@ -50,7 +50,7 @@ const CODES: readonly (readonly [RegExp, TlsErrorCode, string])[] = [
   ],
   [
     // The last is how Deno notices an echo server.
-    /WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|UnexpectedMessage|InvalidContentType|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER|got ClientHello/,
+    /WRONG_VERSION_NUMBER|UNEXPECTED_MESSAGE|UnexpectedMessage|InvalidContentType|HTTP_REQUEST|PACKET_LENGTH|RECORD_LAYER|UnknownProtocol|EmptyPayload|expecting Handshake$|got ClientHello/,
     "not-tls",
     NOT_TLS,
   ],
@@ -79,6 +79,18 @@ export function tlsErrorOf(cause: unknown): Error {
     return new TlsError("handshake-failed", reason, { cause });
   }
   return cause instanceof Error ? cause : new Error(String(cause));
+}
+
+/** The error, with what to do about it if the issuer of a certificate is unknown. */
+export function advised(error: Error): Error {
+  if (!(error instanceof TlsError) || error.code !== "unknown-issuer") {
+    return error;
+  }
+  return new TlsError(
+    error.code,
+    `${error.message}: option "tls.ca" adds it, or "tls.pin" trusts the certificate by its fingerprint`,
+    { cause: error.cause },
+  );
 }
 
 /** Deno's own TLS has no codes, and this name for all of its errors. */
