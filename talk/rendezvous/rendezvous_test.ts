@@ -48,7 +48,7 @@ import { loadIdentity, readCertificate } from "./identity.ts";
 import { parsePeerAddress } from "./peer_address.ts";
 import { dialPeer } from "./dial.ts";
 import { demandProof, Messages } from "./connection/proof.ts";
-import { Service } from "./service.ts";
+import { Service } from "./service/service.ts";
 import { MOVE_PROTOCOL, PEER_PROTOCOL, type Place, SELECTORS } from "./wire.ts";
 
 const ann = await makeIdentity("ann");
