@@ -77,7 +77,7 @@ export class Outgoing {
    * Sends over another connection, from the first byte that the other end lacks.
    *
    * @param peerReceived the offset up to which the other end has everything
-   * @param stated what it was told about this side in the handshake
+   * @param stated the offset that this side has stated in the handshake
    * @throws {MuxError} `protocol-error` if `peerReceived` cannot be right
    */
   attach(link: Link, peerReceived: number, stated: number): void {
