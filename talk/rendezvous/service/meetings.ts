@@ -8,17 +8,14 @@ import {
   refusal,
   SELECTORS,
 } from "../wire.ts";
-import type { Registration } from "./names.ts";
+import type { Registration, Share } from "./names.ts";
 import type { RendezvousLimits } from "./options.ts";
-import { Tally } from "./tally.ts";
 
 /** The meetings of dialing peers with listening ones. */
 export class Meetings {
   readonly #limits: RendezvousLimits;
   /** Meetings that wait for an answer, the oldest first. */
   readonly #waiting = new Set<AbortController>();
-  /** How many wait for each session that dials, and for each registration. */
-  readonly #tally = new Tally();
   #total = 0;
 
   /** Makes one without meetings. */
@@ -36,22 +33,24 @@ export class Meetings {
    * addresses for the dialing one.
    *
    * @param dialing the session that dials
+   * @param own what is under way for that session
    * @param local the addresses of that peer in its own networks
    * @throws {CallError} if the dialing session has too many meetings
    */
   begin(
     dialing: CallingPeer,
+    own: Share,
     local: readonly Place[],
     found: Registration,
   ): Places {
-    if (this.#tally.of(dialing) >= this.#limits.maxMeetingsPerSession) {
+    if (own.meetings >= this.#limits.maxMeetingsPerSession) {
       throw refusal("limit-exceeded", "too many meetings now");
     }
     const here = placesOf(dialing, local);
     const there = placesOf(found.peer, found.local);
     const [near, far] = delays(dialing, found.peer);
     this.#total++;
-    this.#punch(dialing, found, { ...here, delay: far! });
+    this.#punch(own, found, { ...here, delay: far! });
     return { ...there, delay: near! };
   }
 
@@ -60,12 +59,13 @@ export class Meetings {
    * at the same time. If it does not answer, there is no direct way. So the limits of
    * meetings are no errors for the dialing peer, which has the relay.
    */
-  #punch(dialing: CallingPeer, found: Registration, places: Places): void {
+  #punch(own: Share, found: Registration, places: Places): void {
     const { maxMeetings, maxMeetingsPerName } = this.#limits;
-    if (this.#tally.of(found) >= maxMeetingsPerName) return;
+    if (found.meetings >= maxMeetingsPerName) return;
     const waiting = new AbortController();
     this.#waiting.add(waiting);
-    this.#tally.begin(dialing, found);
+    found.meetings++;
+    own.meetings++;
     const [oldest] = this.#waiting;
     // Peers that never answer must not keep others from meeting.
     if (this.#waiting.size > maxMeetings) {
@@ -77,7 +77,8 @@ export class Meetings {
       signal: waiting.signal,
     }).catch(() => {}).finally(() => {
       this.#waiting.delete(waiting);
-      this.#tally.end(dialing, found);
+      found.meetings--;
+      own.meetings--;
     });
   }
 }

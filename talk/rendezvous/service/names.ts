@@ -3,8 +3,16 @@ import type { Caller, CallingPeer } from "../../../rpc/internal.ts";
 import { type Place, refusal } from "../wire.ts";
 import type { RendezvousLimits } from "./options.ts";
 
+/** What is under way for one side: a session that dials, or a registration. */
+export interface Share {
+  /** Meetings that wait for an answer. */
+  meetings: number;
+  /** Connections that are relayed. */
+  relays: number;
+}
+
 /** What has registered a name. */
-export interface Registration {
+export interface Registration extends Share {
   /** Whose key the name belongs to. */
   readonly certificate: PeerCertificate;
   /** Calls the peer. */

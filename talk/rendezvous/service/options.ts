@@ -1,10 +1,4 @@
-import {
-  checkList,
-  checkObject,
-  type OptionRange,
-  TIME_RANGE,
-  withDefaults,
-} from "../../../check_option.ts";
+import { checkList, checkObject, checkOption } from "../../../check_option.ts";
 import { checkIdentities } from "../known_as.ts";
 
 /** Limits of a rendezvous. */
@@ -85,22 +79,6 @@ export const DEFAULT_RENDEZVOUS_OPTIONS: Readonly<
 /** The options that are numbers. */
 export type RendezvousLimits = typeof DEFAULT_RENDEZVOUS_OPTIONS;
 
-const COUNT: OptionRange = { min: 1, max: Infinity };
-const COUNT_OR_NONE: OptionRange = { min: 0, max: Infinity };
-
-const RANGES: Readonly<Record<keyof RendezvousLimits, OptionRange>> = {
-  maxNames: COUNT,
-  maxNamesPerSession: COUNT,
-  maxMeetings: COUNT,
-  maxMeetingsPerName: COUNT,
-  maxMeetingsPerSession: COUNT,
-  maxRelays: COUNT_OR_NONE,
-  maxRelaysPerName: COUNT_OR_NONE,
-  maxRelaysPerSession: COUNT_OR_NONE,
-  maxRelayedSize: { min: 0, max: Infinity, fraction: true },
-  nameGrace: TIME_RANGE,
-};
-
 /** The options, checked. */
 export interface ResolvedRendezvousOptions {
   /** The limits with their defaults. */
@@ -121,8 +99,16 @@ export function resolveRendezvousOptions(
   checkObject("options of rendezvousService()", options);
   const { identities } = options;
   checkList("identities", identities);
-  return {
-    limits: withDefaults(options, DEFAULT_RENDEZVOUS_OPTIONS, RANGES),
-    identities: checkIdentities(identities),
+  const limits: Record<keyof RendezvousLimits, number> = {
+    ...DEFAULT_RENDEZVOUS_OPTIONS,
   };
+  for (const name of Object.keys(limits) as (keyof RendezvousLimits)[]) {
+    const value = options[name];
+    if (value === undefined) continue;
+    const min = /Relay|Grace/.test(name) ? 0 : 1;
+    const fraction = name === "maxRelayedSize" || name === "nameGrace";
+    checkOption(name, value, { min, max: Infinity, fraction });
+    limits[name] = value;
+  }
+  return { limits, identities: checkIdentities(identities) };
 }

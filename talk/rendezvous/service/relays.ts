@@ -1,10 +1,8 @@
 import type { Channel } from "../../../mux/internal.ts";
 import { isRawChannel, pipe, splice } from "../../../mux/internal_server.ts";
-import type { CallingPeer } from "../../../rpc/internal.ts";
 import { refusal } from "../wire.ts";
-import type { Registration } from "./names.ts";
+import type { Registration, Share } from "./names.ts";
 import type { RendezvousLimits } from "./options.ts";
-import { Tally } from "./tally.ts";
 
 /**
  * Milliseconds without a byte after which a relayed connection gives way to another
@@ -17,7 +15,7 @@ export interface Relay {
   /** The listening peer. */
   readonly to: Registration;
   /** The session that dials. */
-  readonly dialing: CallingPeer;
+  readonly own: Share;
   /** When a byte has passed last. */
   last: number;
   /** Ends it; undefined while it has not begun. */
@@ -29,8 +27,6 @@ export class Relays {
   readonly #limits: RendezvousLimits;
   readonly #now: () => number;
   readonly #relays = new Set<Relay>();
-  /** How many each session that dials has, and each registration. */
-  readonly #tally = new Tally();
   #total = 0;
   #bytes = 0;
 
@@ -60,19 +56,20 @@ export class Relays {
    *
    * @throws {CallError} if there are too many
    */
-  begin(to: Registration, dialing: CallingPeer): Relay {
+  begin(to: Registration, own: Share): Relay {
     const { maxRelays, maxRelaysPerName, maxRelaysPerSession } = this.#limits;
-    const isFullFor = () => this.#tally.of(to) >= maxRelaysPerName;
+    const isFullFor = () => to.relays >= maxRelaysPerName;
     const isFull = () => this.#relays.size >= maxRelays || isFullFor();
-    const hasShare = this.#tally.of(dialing) < maxRelaysPerSession;
+    const hasShare = own.relays < maxRelaysPerSession;
     if (hasShare && isFull()) this.#endSilent(isFullFor() ? to : undefined);
     if (!hasShare || isFull()) {
       throw refusal("limit-exceeded", "too many relays now");
     }
-    const relay: Relay = { to, dialing, last: this.#now() };
+    const relay: Relay = { to, own, last: this.#now() };
     this.#relays.add(relay);
     this.#total++;
-    this.#tally.begin(to, dialing);
+    to.relays++;
+    own.relays++;
     return relay;
   }
 
@@ -98,7 +95,9 @@ export class Relays {
 
   /** One has ended. */
   forget(relay: Relay): void {
-    if (this.#relays.delete(relay)) this.#tally.end(relay.to, relay.dialing);
+    if (!this.#relays.delete(relay)) return;
+    relay.to.relays--;
+    relay.own.relays--;
   }
 
   /** Ends the relay that has been silent for longest, if it has been for long. */

@@ -25,7 +25,7 @@ import {
   TAKEN_OVER,
 } from "../wire.ts";
 import { Meetings } from "./meetings.ts";
-import { Names, type Registration } from "./names.ts";
+import { Names, type Registration, type Share } from "./names.ts";
 import { type RendezvousOptions, resolveRendezvousOptions } from "./options.ts";
 import { Relays } from "./relays.ts";
 
@@ -88,6 +88,8 @@ export class Service implements RendezvousService {
   /** What is in the certificates of listeners, which are read once. */
   readonly #read = new WeakMap<CertificateOptions, readonly string[]>();
   readonly #nonces = new WeakMap<CallingPeer, string>();
+  /** What sessions that dial have under way. */
+  readonly #dialing = new WeakMap<CallingPeer, Share>();
 
   constructor(
     options: RendezvousOptions,
@@ -172,6 +174,8 @@ export class Service implements RendezvousService {
         isTakenOver = true;
         if (channel !== undefined) sayTakenOver();
       },
+      meetings: 0,
+      relays: 0,
     };
     this.#names.register(name, registration);
     if (call.signal.aborted) return end();
@@ -207,14 +211,19 @@ export class Service implements RendezvousService {
     const request = meetRequest(await call.receive());
     const found = this.#find(request);
     await respond.return(
-      this.#meetings.begin(call.peer, request.local, found),
+      this.#meetings.begin(
+        call.peer,
+        this.#shareOf(call.peer),
+        request.local,
+        found,
+      ),
     );
   }
 
   /** Passes bytes on between two peers. */
   async #relay(call: Call, respond: Responder): Promise<void> {
     const found = this.#find(meetRequest(await call.receive()));
-    const relay = this.#relays.begin(found, call.peer);
+    const relay = this.#relays.begin(found, this.#shareOf(call.peer));
     try {
       const there = await found.caller.request(SELECTORS.stream, [], {
         signal: call.signal,
@@ -231,6 +240,12 @@ export class Service implements RendezvousService {
     } finally {
       this.#relays.forget(relay);
     }
+  }
+
+  #shareOf(peer: CallingPeer): Share {
+    const share = this.#dialing.get(peer) ?? { meetings: 0, relays: 0 };
+    this.#dialing.set(peer, share);
+    return share;
   }
 
   #find({ name, fingerprint }: MeetRequest): Registration {
