@@ -16,16 +16,12 @@ export class Meetings {
   readonly #limits: RendezvousLimits;
   /** Meetings that wait for an answer, the oldest first. */
   readonly #waiting = new Set<AbortController>();
-  #total = 0;
+  /** How many there have been. */
+  total = 0;
 
   /** Makes one without meetings. */
   constructor(limits: RendezvousLimits) {
     this.#limits = limits;
-  }
-
-  /** How many there have been. */
-  get total(): number {
-    return this.#total;
   }
 
   /**
@@ -46,12 +42,10 @@ export class Meetings {
     if (own.meetings >= this.#limits.maxMeetingsPerSession) {
       throw refusal("limit-exceeded", "too many meetings now");
     }
-    const here = placesOf(dialing, local);
-    const there = placesOf(found.peer, found.local);
     const [near, far] = delays(dialing, found.peer);
-    this.#total++;
-    this.#punch(own, found, { ...here, delay: far! });
-    return { ...there, delay: near! };
+    this.total++;
+    this.#punch(own, found, placesOf(dialing, local, far!));
+    return placesOf(found.peer, found.local, near!);
   }
 
   /**
@@ -83,12 +77,13 @@ export class Meetings {
   }
 }
 
-/** The addresses at which a peer can be reached. */
+/** Where a peer can be reached, for the other one. */
 function placesOf(
   { remoteAddr }: CallingPeer,
   local: readonly Place[],
-): Pick<Places, "seen" | "local"> {
-  return { seen: placeOf(remoteAddr), local };
+  delay: number,
+): Places {
+  return { seen: placeOf(remoteAddr), local, delay };
 }
 
 /**

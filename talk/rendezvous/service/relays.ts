@@ -27,8 +27,10 @@ export class Relays {
   readonly #limits: RendezvousLimits;
   readonly #now: () => number;
   readonly #relays = new Set<Relay>();
-  #total = 0;
-  #bytes = 0;
+  /** How many there have been. */
+  total = 0;
+  /** Bytes that have passed, in both directions together. */
+  bytes = 0;
 
   /** Makes one without relays. */
   constructor(limits: RendezvousLimits, now: () => number) {
@@ -39,16 +41,6 @@ export class Relays {
   /** How many there are. */
   get size(): number {
     return this.#relays.size;
-  }
-
-  /** How many there have been. */
-  get total(): number {
-    return this.#total;
-  }
-
-  /** Bytes that have passed, in both directions together. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /**
@@ -67,7 +59,7 @@ export class Relays {
     }
     const relay: Relay = { to, own, last: this.#now() };
     this.#relays.add(relay);
-    this.#total++;
+    this.total++;
     to.relays++;
     own.relays++;
     return relay;
@@ -84,7 +76,7 @@ export class Relays {
     };
     let left = this.#limits.maxRelayedSize;
     const count = ({ length }: Uint8Array) => {
-      this.#bytes += length;
+      this.bytes += length;
       relay.last = this.#now();
       left -= length;
       if (left < 0) end(new Error("the limit of the relay is reached"));

@@ -1,4 +1,4 @@
-import type { Channel } from "../../../mux/internal.ts";
+import type { Channel, PeerCertificate } from "../../../mux/internal.ts";
 import {
   type Call,
   CallError,
@@ -141,13 +141,17 @@ export class Service implements RendezvousService {
     if (nonce === undefined) {
       throw refusal("bad-proof", "the peer has not asked for a nonce");
     }
-    const certificate = checked(() =>
-      checkProof(
-        request.certificate,
-        { purpose: "register", subject: `${name}@${rendezvous}`, nonce },
-        signature,
-      )
-    );
+    const proof = {
+      purpose: "register",
+      subject: `${name}@${rendezvous}`,
+      nonce,
+    } as const;
+    let certificate: PeerCertificate;
+    try {
+      certificate = checkProof(request.certificate, proof, signature);
+    } catch (cause) {
+      throw refusal("bad-proof", (cause as Error).message);
+    }
     const identities = this.#identitiesFor(call.peer);
     if (identities !== undefined && !isKnownAs(rendezvous, identities)) {
       throw refusal(
@@ -263,14 +267,6 @@ export class Service implements RendezvousService {
 /** Whether a peer has ended its registration itself, and was not lost. */
 function isGivenUp({ reason }: AbortSignal): boolean {
   return reason instanceof RpcError && reason.code === "cancelled";
-}
-
-function checked<T>(check: () => T): T {
-  try {
-    return check();
-  } catch (cause) {
-    throw refusal("bad-proof", (cause as Error).message);
-  }
 }
 
 function notReached(cause: unknown): CallError {
