@@ -2,10 +2,8 @@ import { redactedAddress } from "../../printable_text.ts";
 import { dial, type DialOptions } from "../dial/dial.ts";
 import type { Peer } from "../peer.ts";
 import { loadCodec } from "./options/codec_option.ts";
-import {
-  dialSecurity,
-  type GivenDialOptions,
-} from "./options/connection_options.ts";
+import type { GivenDialOptions } from "./options/connection_options.ts";
+import { dialSecurity } from "./options/connection_security.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a command gives {@linkcode dialPeer}, besides where and how to connect. */

@@ -12,7 +12,7 @@ import type { Closable, Listener } from "../listener/types.ts";
 import type { Peer } from "../peer.ts";
 import { type OptionSpec, seconds } from "./command.ts";
 import { changingFiles } from "./options/changing_files.ts";
-import type { ListenSecurity } from "./options/connection_options.ts";
+import type { ListenSecurity } from "./options/connection_security.ts";
 import { EXIT } from "./exit_code.ts";
 import type { Terminal } from "./terminal.ts";
 

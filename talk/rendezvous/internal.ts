@@ -5,8 +5,8 @@
  */
 import "../mod.ts"; // Keeps bundles in few chunks.
 export { peer } from "./scheme.ts";
+export type { RendezvousOptions } from "./service/options.ts";
 export {
-  type RendezvousOptions,
   type RendezvousService,
   rendezvousService,
-} from "./service.ts";
+} from "./service/service.ts";

@@ -17,7 +17,9 @@ export { RendezvousError, type RendezvousErrorCode } from "./errors.ts";
 export {
   DEFAULT_RENDEZVOUS_OPTIONS,
   type RendezvousOptions,
+} from "./service/options.ts";
+export {
   type RendezvousService,
   rendezvousService,
   type RendezvousStats,
-} from "./service.ts";
+} from "./service/service.ts";

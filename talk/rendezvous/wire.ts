@@ -34,6 +34,8 @@ export const SELECTORS = {
 /** What a rendezvous sends before it gives a name to another session with its key. */
 export const TAKEN_OVER = "taken-over";
 
+/** Milliseconds that a registered peer has for an answer to the rendezvous. */
+export const ANSWER_TIME = 5_000;
 /** The most characters of what a peer knows the rendezvous as. */
 const MAX_KNOWN_AS = 2_048;
 /** The most addresses that a peer may name. */
@@ -185,5 +187,10 @@ function bytesFrom(text: unknown, limit: number): Uint8Array {
 }
 
 function badArguments(text: string): CallError {
-  return new CallError(text, { code: "bad-arguments" });
+  return refusal("bad-arguments", text);
+}
+
+/** The error of a call that the rendezvous, or a peer, does not carry out. */
+export function refusal(code: string, text: string): CallError {
+  return new CallError(text, { code });
 }

@@ -7,10 +7,8 @@ import { Tracer } from "../../observe/session_trace.ts";
 import { loadCodec } from "../options/codec_option.ts";
 import { count, defineCommand } from "../command.ts";
 import { changingFiles } from "../options/changing_files.ts";
-import {
-  bothSecurities,
-  LISTEN_AND_DIAL_OPTIONS,
-} from "../options/connection_options.ts";
+import { LISTEN_AND_DIAL_OPTIONS } from "../options/connection_options.ts";
+import { bothSecurities } from "../options/connection_security.ts";
 import { EXIT, OutputClosed, UsageError } from "../exit_code.ts";
 import { filtered } from "../inspect/event_filter.ts";
 import { EventPrinter } from "../inspect/event_printer.ts";

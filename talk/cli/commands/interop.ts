@@ -4,10 +4,8 @@ import {
   loadCodec,
 } from "../options/codec_option.ts";
 import { defineCommand } from "../command.ts";
-import {
-  listenSecurity,
-  PEER_LISTEN_OPTIONS,
-} from "../options/connection_options.ts";
+import { PEER_LISTEN_OPTIONS } from "../options/connection_options.ts";
+import { listenSecurity } from "../options/connection_security.ts";
 import { UsageError } from "../exit_code.ts";
 import { interopService } from "../peers/interop_service.ts";
 import { serveUntilStopped } from "../serve_until_stopped.ts";

@@ -2,10 +2,8 @@ import { resolveAddress } from "../../address.ts";
 import { listenWith } from "../../listener/listen.ts";
 import { defineCommand } from "../command.ts";
 import { changingFiles } from "../options/changing_files.ts";
-import {
-  bothSecurities,
-  LISTEN_AND_DIAL_OPTIONS,
-} from "../options/connection_options.ts";
+import { LISTEN_AND_DIAL_OPTIONS } from "../options/connection_options.ts";
+import { bothSecurities } from "../options/connection_security.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import { ProxiedSession } from "../proxied_session.ts";
 import {

@@ -6,10 +6,8 @@ import type {
   rendezvousService,
 } from "../../rendezvous/internal.ts";
 import { count, defineCommand } from "../command.ts";
-import {
-  LISTEN_OPTIONS,
-  listenSecurity,
-} from "../options/connection_options.ts";
+import { LISTEN_OPTIONS } from "../options/connection_options.ts";
+import { listenSecurity } from "../options/connection_security.ts";
 import { UsageError } from "../exit_code.ts";
 import { moduleUrl } from "../../../module_url.ts";
 import {

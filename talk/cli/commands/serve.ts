@@ -1,10 +1,8 @@
 import { withReflection } from "../../../rpc/internal_cli.ts";
 import { CODEC_OPTION, codecName, loadCodec } from "../options/codec_option.ts";
 import { count, defineCommand } from "../command.ts";
-import {
-  listenSecurity,
-  PEER_LISTEN_OPTIONS,
-} from "../options/connection_options.ts";
+import { PEER_LISTEN_OPTIONS } from "../options/connection_options.ts";
+import { listenSecurity } from "../options/connection_security.ts";
 import { UsageError } from "../exit_code.ts";
 import {
   LISTEN_RESUME_OPTION,

@@ -2,12 +2,14 @@ import { json } from "../../../codec/internal.ts";
 import { redactedAddress } from "../../../printable_text.ts";
 import { count, defineCommand, positive, seconds } from "../command.ts";
 import {
-  dialSecurity,
   EITHER_OPTIONS,
-  listenSecurity,
   ONLY_DIAL_OPTIONS,
   ONLY_LISTEN_OPTIONS,
 } from "../options/connection_options.ts";
+import {
+  dialSecurity,
+  listenSecurity,
+} from "../options/connection_security.ts";
 import { EXIT, UsageError } from "../exit_code.ts";
 import {
   DRAIN_OPTION,

@@ -1,5 +1,5 @@
 import type { TlsListenOptions } from "../../../mux/internal.ts";
-import type { ListenSecurity } from "./connection_options.ts";
+import type { ListenSecurity } from "./connection_security.ts";
 
 /**
  * What `listen()` gets so that it reads the files of a certificate again when one of

@@ -1,10 +1,8 @@
 import { dialCommand } from "../../dial/dial_command.ts";
 import type { Peer } from "../../peer.ts";
 import { loadCodec } from "../options/codec_option.ts";
-import {
-  dialSecurity,
-  type GivenDialOptions,
-} from "../options/connection_options.ts";
+import type { GivenDialOptions } from "../options/connection_options.ts";
+import { dialSecurity } from "../options/connection_security.ts";
 import { dialPeer } from "../dial_peer.ts";
 import { moduleUrl } from "../../../module_url.ts";
 import { interopCallbacks } from "./interop_service.ts";

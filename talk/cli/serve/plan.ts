@@ -4,7 +4,7 @@
  * @module
  */
 import type { ServiceHealth } from "../../../rpc/internal_cli.ts";
-import type { ListenSecurity } from "../options/connection_options.ts";
+import type { ListenSecurity } from "../options/connection_security.ts";
 
 /** What a worker is to serve. */
 export interface ServePlan {

@@ -19,7 +19,7 @@ import type {
   ReconnectingPeer,
 } from "../../reconnect/types.ts";
 import { spliceTransport } from "../splice_transport.ts";
-import type { DialSecurity } from "../options/connection_options.ts";
+import type { DialSecurity } from "../options/connection_security.ts";
 import type { Terminal } from "../terminal.ts";
 import { isNonce, isProof, nonce, prove } from "./proof.ts";
 import { TargetHealth } from "./target_health.ts";

@@ -8,7 +8,7 @@ import {
   dialSecurity,
   type DialTerminal,
   listenSecurity,
-} from "./connection_options.ts";
+} from "./connection_security.ts";
 import { UsageError } from "../exit_code.ts";
 
 const LISTENING = /^listening on (\S+)$/;
