@@ -54,11 +54,6 @@ export class FairShares {
     this.#areFew = areFew;
   }
 
-  /** How many clients have or want a place. */
-  get clients(): number {
-    return this.#shares.size;
-  }
-
   /** Takes a place for a call and returns true, or lets the call wait for one. */
   join(place: Place): boolean {
     let share = this.#shares.get(place.client);

@@ -14,13 +14,13 @@ import type { ServerCall } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
 import type { CallLends } from "./call_lends.ts";
 
-/** Sessions whose peers have lent functions of the form of this package. */
-const lenders = new WeakSet<RoutedSession>();
-
-/** What clients hold of the peers of sessions. */
+/**
+ * What clients hold of the peers of sessions that have lent functions of the form of
+ * this package.
+ */
 const totals = new WeakMap<RoutedSession, LentTotal>();
 
-/** What all clients hold of the peer of a session. */
+/** What all clients hold of the peer of a session, which has lent functions. */
 function totalOf(source: RoutedSession): LentTotal {
   let total = totals.get(source);
   if (total === undefined) totals.set(source, total = new LentTotal());
@@ -58,7 +58,7 @@ export function releaserIn(
 
 /** Whether functions were lent that the peer of a session has. */
 export function isLender(source: RoutedSession): boolean {
-  return lenders.has(source);
+  return totals.has(source);
 }
 
 /** What one response lends. */
@@ -95,7 +95,7 @@ const UNCOUNTED: RoutedSession = { routes: undefined, onEnd: () => () => {} };
  */
 export function beginLoan(response: LendingResponse): ForwardedLoan {
   const { lends, borrower, source, lender, max, continued } = response;
-  if (source !== undefined) lenders.add(source);
+  if (source !== undefined) totalOf(source);
   const loans = loansFrom(lends, borrower, source, lender) ??
     newLoans(UNCOUNTED, undefined, lender);
   const isRefused = !continued &&
@@ -125,7 +125,8 @@ export function hasRoomFor(
 ): boolean {
   if (bytes === undefined || source === undefined) return true;
   const hasRoom = (count: number) =>
-    loans?.hasRoom(max, count) ?? totalOf(source).hasRoom(max, 0, count);
+    loans?.hasRoom(max, count) ??
+      (totals.get(source) ?? new LentTotal()).hasRoom(max, 0, count);
   // Most clients have room for as many as there can be.
   if (hasRoom(bytes.length / POINTER_SIZE)) return true;
   const ids = new Set<string>();
@@ -166,7 +167,6 @@ export function newLoans(
   source: RoutedSession | undefined,
   lender: Caller,
 ): Loans {
-  if (source !== undefined) lenders.add(source);
   const give = (id: string, count: number) => releaseSoon(id, lender, count);
   return new Loans(borrower, give, source && totalOf(source));
 }
