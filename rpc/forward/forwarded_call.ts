@@ -350,8 +350,7 @@ function inspectHeader(
       keepLent(keptIds, lent, pool.session, call);
     }
     if (continued) forgetRead(call, pool.session);
-    // For other callers, the functions are counted by another list.
-    if (lends === undefined || !call.request.extended) return undefined;
+    if (lends === undefined) return undefined;
     const lender = releaserIn(codec, target);
     addRoute(lends, pool.session, lender, call.session, maxCallbacks);
     const loan = beginLoan({

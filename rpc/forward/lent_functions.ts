@@ -96,7 +96,7 @@ const UNCOUNTED: RoutedSession = { routes: undefined, onEnd: () => () => {} };
 export function beginLoan(response: LendingResponse): ForwardedLoan {
   const { lends, borrower, source, lender, max, continued } = response;
   if (source !== undefined) totalOf(source);
-  const loans = loansFrom(lends, borrower, source, lender) ??
+  const loans = loansFrom(lends, borrower, source, lender, max) ??
     newLoans(UNCOUNTED, undefined, lender);
   const isRefused = !continued &&
     !(loans.hasRoom(max) && hasRoomFor(response, loans, lends));
@@ -161,14 +161,16 @@ export function keepLent(
  * Makes the list of what the peer of one session holds of another's.
  *
  * @param lender calls the peer that lends them
+ * @param max how many functions of that peer all clients may hold. Default: any number
  */
 export function newLoans(
   borrower: RoutedSession,
   source: RoutedSession | undefined,
   lender: Caller,
+  max?: number,
 ): Loans {
   const give = (id: string, count: number) => releaseSoon(id, lender, count);
-  return new Loans(borrower, give, source && totalOf(source));
+  return new Loans(borrower, give, source && totalOf(source), max);
 }
 
 function loansFrom(
@@ -176,10 +178,11 @@ function loansFrom(
   borrower: RoutedSession,
   source: RoutedSession | undefined,
   lender: Caller,
+  max?: number,
 ): Loans | undefined {
   return borrower.routes?.loans(
     prefix,
     source,
-    () => newLoans(borrower, source, lender),
+    () => newLoans(borrower, source, lender, max),
   );
 }
