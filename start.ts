@@ -33,6 +33,7 @@ import "./rpc/client/streamed_arguments.ts";
 import "./rpc/handler/built_in.ts";
 import "./rpc/wire/headers.ts";
 import "./rpc/wire/message_writer.ts";
+import "./rpc/client/pool_key.ts";
 import "./rpc/wire/value_iterator.ts";
 import "./rpc/wire/value_source.ts";
 import "./state_machine.ts";

@@ -87,12 +87,25 @@ export class FairShares {
     if (share.running === 0 && share.waiting.length === 0) {
       this.#shares.delete(place.client);
     }
-    if (this.#waiting > 0) this.#beginNext();
+    this.recheck();
   }
 
-  /** There may be more places than before. */
+  /** Begins calls that wait: there may be more places than before. */
   recheck(): void {
-    if (this.#waiting > 0) this.#beginNext();
+    if (this.#waiting === 0) return;
+    const limit = this.#limit();
+    for (const [client, share] of this.#shares) {
+      const { first } = share.waiting;
+      if (first === undefined || !this.#mayBegin(share, limit)) continue;
+      share.waiting.remove(first);
+      this.#waiting--;
+      this.#take(first, share);
+      // The client's next turn is after those of all others.
+      this.#shares.delete(client);
+      this.#shares.set(client, share);
+      first.onTurn?.();
+      if (this.#waiting === 0) return;
+    }
   }
 
   #mayBegin({ running, waiting }: Share, limit: number): boolean {
@@ -109,21 +122,5 @@ export class FairShares {
     place.begun = true;
     share.running++;
     this.#running++;
-  }
-
-  #beginNext(): void {
-    const limit = this.#limit();
-    for (const [client, share] of this.#shares) {
-      const { first } = share.waiting;
-      if (first === undefined || !this.#mayBegin(share, limit)) continue;
-      share.waiting.remove(first);
-      this.#waiting--;
-      this.#take(first, share);
-      // The client's next turn is after those of all others.
-      this.#shares.delete(client);
-      this.#shares.set(client, share);
-      first.onTurn?.();
-      if (this.#waiting === 0) return;
-    }
   }
 }
