@@ -122,6 +122,11 @@ export interface RawChannel extends Channel {
    * returns true. Otherwise nothing changes, and it returns false.
    */
   withdraw(bytes: Uint8Array, reason: unknown): boolean;
+  /**
+   * What was left of the first pending write when this direction was closed: a view
+   * of the bytes that {@linkcode send} was given. Default: nothing was pending.
+   */
+  readonly cutWrite?: Uint8Array | undefined;
   /** Sends as many leading `bytes` as can be copied at once; returns how many. */
   trySend(bytes: Uint8Array): number;
   /**

@@ -16,6 +16,7 @@ import "./server/request_decoder.ts";
 import "./server/responder.ts";
 import "./server/response_writer.ts";
 import "./server/unsent_responses.ts";
+import "./callback/pointer_finder.ts";
 import "./wire/headers/error_header.ts";
 import "./wire/value_receiver.ts";
 export { errorText } from "./wire/headers/error_header.ts";

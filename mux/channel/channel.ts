@@ -93,6 +93,8 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
    * {@linkcode endTurn} on. A list without a search needs this flag.
    */
   awaitsEndTurn = false;
+  // Not initialized: few channels have one, and what waits should be small.
+  declare cutWrite?: Uint8Array | undefined;
 
   readonly #host: ChannelHost;
   #onDropped: ((bytes: Uint8Array) => void) | undefined;
@@ -748,6 +750,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#pendingWrites = undefined;
     if (pending !== undefined) {
       const error = this.#sendError(reason);
+      this.cutWrite = pending.first!.bytes;
       for (const { reject } of pending) reject(error);
     }
     this.#streams?.fail(this.#sendError(reason));

@@ -6,7 +6,10 @@ import { isPrefix, prefixOf } from "./pointers.ts";
 /** How many prefixes of IDs one session may have calls of. */
 const MAX_PREFIXES = 4_096;
 
-/** How many IDs of functions that one peer holds by way of this side are remembered. */
+/**
+ * How many IDs of functions that one peer holds by way of this side are remembered,
+ * unless it may hold more.
+ */
 const MAX_LOANS = 4_096;
 
 /** A session whose peer lends functions, or is lent them. */
@@ -70,10 +73,13 @@ class Holdings {
   readonly #counts = new Map<string, number>();
   /** How often it was lent others, whose IDs are not remembered. */
   #others = 0;
+  /** How many IDs it remembers. */
+  readonly #most: number;
   readonly #total: LentTotal;
 
-  /** Makes an empty list, which counts in `total`. */
-  constructor(total: LentTotal = new LentTotal()) {
+  /** Makes an empty list of at most so many IDs, which counts in `total`. */
+  constructor(most: number, total: LentTotal = new LentTotal()) {
+    this.#most = most;
     this.#total = total;
   }
 
@@ -90,7 +96,7 @@ class Holdings {
   /** It was lent a function, so many times. */
   add(id: string, count: number): void {
     const held = this.#counts.get(id);
-    if (held === undefined && this.#counts.size >= MAX_LOANS) {
+    if (held === undefined && this.#counts.size >= this.#most) {
       this.#addOthers(count);
     } else {
       this.#counts.set(id, (held ?? 0) + count);
@@ -142,6 +148,7 @@ class Holdings {
 export class Loans {
   readonly #release: (id: string, count: number) => void;
   readonly #held: Holdings;
+  readonly #most: number;
   readonly #total: LentTotal;
   /** Calls whose functions the peer may still decline. */
   #undecided = 0;
@@ -155,15 +162,19 @@ export class Loans {
    * @param borrower the session to whose peer they are lent
    * @param release releases a function at its owner
    * @param total what all peers hold of the owner. Default: what this one holds
+   * @param max how many functions of the owner all peers may hold. Default: any number,
+   * of which 4,096 are remembered
    */
   constructor(
     borrower: RoutedSession,
     release: (id: string, count: number) => void,
     total: LentTotal = new LentTotal(),
+    max = 0,
   ) {
     this.#release = release;
     this.#total = total;
-    this.#held = new Holdings(total);
+    this.#most = Math.max(max, MAX_LOANS);
+    this.#held = new Holdings(this.#most, total);
     this.cancel = borrower.onEnd(() => {
       this.#ended = true;
       this.#settle();
@@ -183,9 +194,9 @@ export class Loans {
     continued = false,
     mayLend: () => boolean = () => true,
   ): Loan {
-    const lent = continued ? undefined : new Holdings();
+    const lent = continued ? undefined : new Holdings(this.#most);
     /** What the caller does not get, until it is known which side releases it. */
-    const lost = new Holdings();
+    const lost = new Holdings(this.#most);
     let isTaken = continued ? true : undefined;
     let dropped = false;
     this.#undecided++;

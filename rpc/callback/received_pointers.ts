@@ -3,12 +3,7 @@
  *
  * @module
  */
-import {
-  isPlainObject,
-  PREFIX_SIZE,
-  type ValueReader,
-} from "../../codec/internal.ts";
-import type { RawChannel } from "../../mux/internal.ts";
+import { isPlainObject, PREFIX_SIZE } from "../../codec/internal.ts";
 import { readUint32 } from "../../uint32.ts";
 import { concat } from "../../view.ts";
 import type { Caller } from "../types.ts";
@@ -97,30 +92,11 @@ export interface DroppedResponse {
   readonly caller: Caller;
 }
 
-/** What drops the rest of a response. */
-export interface DroppingCall extends DroppedResponse {
-  readonly channel: RawChannel;
-  /** What reads the channel, and may have begun a value. */
-  readonly reader?: Pick<ValueReader, "partial"> | undefined;
-}
-
 /**
- * Releases the functions and streams in what is left of a response that is not read
- * any more, because its channel is about to be closed. The responder does not know
- * which values were read (rpc/SPEC.md, "Callbacks").
+ * Takes the bytes that are dropped of a response, because its channel is closed before
+ * they are read, and releases the functions and streams in them. The responder does not
+ * know which values were read (rpc/SPEC.md, "Callbacks").
  */
-export function releaseDropped(call: DroppingCall): void {
-  const { channel, reader, header, eofSent } = call;
-  if (header !== undefined && !lendsUntilReleased(header, eofSent)) return;
-  const partial = reader?.partial;
-  // Most responses are read to their end.
-  if (partial === undefined && channel.ended && channel.buffered === 0) return;
-  const add = releaserOf(call);
-  if (partial !== undefined) add(partial);
-  channel.whenDropped(add);
-}
-
-/** Takes the bytes that are dropped of a response, and releases what is in them. */
 export function releaserOf(
   { header, decode, eofSent, caller }: DroppedResponse,
 ): (bytes: Uint8Array) => void {

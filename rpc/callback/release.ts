@@ -5,6 +5,7 @@
  */
 import { MuxError } from "../../mux/internal.ts";
 import { backgroundTimer } from "../../time_limit.ts";
+import { channelPool } from "../client/pool_key.ts";
 import { isNotBegun } from "../errors.ts";
 import type { Caller } from "../types.ts";
 import { RELEASE_SELECTOR } from "../wire/selector.ts";
@@ -34,12 +35,26 @@ export async function release(
   try {
     await caller.call(RELEASE_SELECTOR + id, count);
   } catch (error) {
-    // The session has ended, and the function with it.
-    if (!isNotBegun(error) || error instanceof MuxError) throw error;
+    if (!isNotBegun(error) || isOfEnd(error, caller)) throw error;
     const counts = owedBy(caller);
     if (counts.size >= MAX_OWED && !counts.has(id)) throw error;
     counts.set(id, (counts.get(id) ?? 0) + count);
   }
+}
+
+/** A caller, as far as it says whether its session has ended. */
+interface SessionCaller extends Caller {
+  readonly [channelPool]?: {
+    readonly session: { readonly ended: boolean } | undefined;
+  };
+}
+
+/** Whether a call was not sent because the session has ended, and the function with it. */
+function isOfEnd(error: unknown, caller: SessionCaller): boolean {
+  return error instanceof MuxError &&
+    (error.code !== "open-refused" && error.code !== "limit-exceeded" ||
+      // A session can end with the second of them.
+      caller[channelPool]?.session?.ended !== false);
 }
 
 /** As {@linkcode release}, for those who do not wait for it. */

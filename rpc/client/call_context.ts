@@ -53,6 +53,9 @@ export interface ClientOptions {
   readonly callStacks?: boolean | undefined;
 }
 
+/** What reads a response, and may have begun a value. */
+export type PartialReader = Pick<ValueReader, "partial">;
+
 /** What the calls of one client share. */
 export class CallContext {
   readonly codec: Codec;
@@ -135,29 +138,29 @@ export class CallContext {
    * Releases the functions in what is left unread of a response, before its channel
    * is closed.
    *
+   * @param reader reads the channel, and may have begun a value
    * @param header its header, unless that was not read
    * @param eofSent whether EOF was sent
    * @param held a value that was read, and is not passed on any more
    */
   releaseUnread(
     channel: RawChannel,
-    reader: ValueReader,
+    reader: PartialReader,
     header: ReceivedHeader | undefined,
     eofSent: boolean,
     held: HeldValue | undefined,
   ): void {
     if (header !== undefined && !lendsUntilReleased(header, eofSent)) return;
     const { partial } = reader;
-    const isRead = partial === undefined && channel.ended &&
-      channel.buffered === 0;
-    // Most responses are read to their end.
-    if (isRead && held === undefined) return;
     if (held !== undefined) {
       this.state.loadReceiving().then(({ releaseIn }) => {
         releaseIn(held.value, header!.lends!, this.#client);
       }, () => {});
     }
-    if (isRead) return;
+    // Most responses are read to their end.
+    if (partial === undefined && channel.ended && channel.buffered === 0) {
+      return;
+    }
     const add = this.#releaser(header, eofSent);
     if (partial !== undefined) add(partial);
     channel.whenDropped(add);

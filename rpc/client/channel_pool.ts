@@ -13,6 +13,9 @@ import { RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller } from "../types.ts";
 import { Fifo, type Queued } from "../../queue.ts";
+import { channelPool } from "./pool_key.ts";
+
+export { channelPool };
 
 /**
  * How many spare channels may be kept open if few calls run at the same time.
@@ -503,9 +506,6 @@ export const DEFAULT_QUEUE_LIMITS: QueueLimits = Object.freeze({
 function full(why: string): RpcError {
   return new RpcError("limit-exceeded", `Cannot make call: ${why}`);
 }
-
-/** The key of a caller's channel pool. */
-export const channelPool: unique symbol = Symbol("qtalk.channelPool");
 
 /**
  * A caller that makes its calls on the channels of a pool. `forward()` takes

@@ -18,7 +18,7 @@ import type { LentCallbacks } from "../callback/lent_callbacks.ts";
 import type { ReceivedHeader } from "../wire/headers/response_header.ts";
 import { mergedMeta, type Metadata, NO_META } from "../wire/metadata.ts";
 import { type TrailerRule, ValueReceiver } from "../wire/value_receiver.ts";
-import type { CallContext } from "./call_context.ts";
+import type { CallContext, PartialReader } from "./call_context.ts";
 import type { CallLimits, LimitedCall } from "./call_limits.ts";
 import type { ResponsePort } from "./response.ts";
 import type {
@@ -257,11 +257,16 @@ export class ContinuedCall
     this.#receiver?.wake();
   }
 
-  #releaseUnread(): void {
+  /**
+   * Releases the functions in what is left unread.
+   *
+   * @param reader has what was read of a value that is not complete
+   */
+  #releaseUnread(reader: PartialReader = this.#reader): void {
     // After a continued response, the EOF of this side means nothing.
     this.#context.releaseUnread(
       this.channel,
-      this.#reader,
+      reader,
       this.#header,
       false,
       this.#receiver?.takeHeld(),
@@ -270,7 +275,12 @@ export class ContinuedCall
 
   #peerClosed(): void {
     this.#handle("peer-closed");
+    const { partial } = this.#reader;
     this.#reader.releaseCut();
+    // It has dropped what had arrived of a value that cannot complete.
+    if (partial?.length !== this.#reader.partial?.length) {
+      this.#releaseUnread({ partial });
+    }
     this.#arguments?.stop();
     this.#lent.release();
   }

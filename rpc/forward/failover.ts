@@ -6,10 +6,10 @@ import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
 import { callbackIdIn } from "../wire/selector.ts";
 import { noTarget, passedOn } from "./errors.ts";
-import { type Attempts, forwardCall } from "./forwarded_call.ts";
+import { type Attempts, callLender, forwardCall } from "./forwarded_call.ts";
 import { KeptRequest } from "./kept_request.ts";
 import { plainLenderOf } from "./loans/plain_loans.ts";
-import { isOfCallback, isRelease, passRelease } from "./loans/release.ts";
+import { isOfCallback } from "./loans/release.ts";
 
 /** An answer that refuses a call. */
 interface Refusal {
@@ -32,7 +32,11 @@ export async function forwardToSome(
 ): Promise<void> {
   const { selector, request: { nested } } = call;
   if (isOfCallback(selector)) {
-    return await forwardToLender(call, respond, maxCallbacks);
+    // What a session that was lost had lent is not at any other one.
+    const from = plainLenderOf(call.session, callbackIdIn(selector));
+    if (from === undefined) return await notFound(call, respond);
+    const { source, lender } = from;
+    return await callLender(call, respond, source, lender, maxCallbacks);
   }
   const request = targets.failsOver ? new KeptRequest(call) : undefined;
   /** The latest answer that refuses the call. */
@@ -81,24 +85,4 @@ export async function forwardToSome(
     request?.forget();
     request?.lent?.end();
   }
-}
-
-/**
- * Forwards the call or the release of a function to the peer that has lent it to this
- * client. What a session that was lost had lent is not at any other one.
- */
-async function forwardToLender(
-  call: ServerCall,
-  respond: ServerResponder,
-  maxCallbacks: number,
-): Promise<void> {
-  const from = plainLenderOf(call.session, callbackIdIn(call.selector));
-  const pool = from && poolOf(from.lender);
-  if (from === undefined || pool === undefined) {
-    return await notFound(call, respond);
-  }
-  const { source, lender } = from;
-  if (isRelease(call)) return await passRelease(call, source, lender);
-  const target = { caller: lender, pool, nested: true, maxCallbacks };
-  await forwardCall(call, respond, target);
 }

@@ -23,15 +23,19 @@ class Share {
   readonly waiting = new Fifo<Place>();
 }
 
+/** One place in this many is kept for clients to come. */
+const RESERVED_PART = 8;
+
 /**
  * Divides a limited number of places among clients whose number is not known in
- * advance. A client may take another place while it has fewer than are free. A
- * client alone thus gets half of them, and the next one half of what is left:
- * whatever one takes, there is something for the next, though none ever gives a
- * place back. Clients that wait take turns.
+ * advance. A client alone may take all but an eighth, which is there for the next
+ * one at once, though the first never gives a place back. While others wait, a client
+ * gets another of these only if it has fewer than an equal share. Of the eighth, a
+ * client may take a place while it has fewer than are free: whatever one takes, there
+ * is something for the next. Clients that wait take turns.
  *
- * If places are few, they are what the target can do at once, and half of it would
- * stay idle for a client alone. It then gets all that no other one waits for.
+ * If places are few, they are what the target can do at once, and none is kept: a
+ * client gets all that no other one waits for.
  */
 export class FairShares {
   readonly #limit: () => number;
@@ -50,11 +54,6 @@ export class FairShares {
     this.#areFew = areFew;
   }
 
-  /** How many clients have or want a place. */
-  get clients(): number {
-    return this.#shares.size;
-  }
-
   /** Takes a place for a call and returns true, or lets the call wait for one. */
   join(place: Place): boolean {
     let share = this.#shares.get(place.client);
@@ -62,7 +61,9 @@ export class FairShares {
       share = new Share();
       this.#shares.set(place.client, share);
     }
-    if (share.waiting.length === 0 && this.#mayBegin(share)) {
+    if (
+      share.waiting.length === 0 && this.#mayBegin(share, this.#limit())
+    ) {
       this.#take(place, share);
       return true;
     }
@@ -86,29 +87,16 @@ export class FairShares {
     if (share.running === 0 && share.waiting.length === 0) {
       this.#shares.delete(place.client);
     }
-    if (this.#waiting > 0) this.#beginNext();
+    this.recheck();
   }
 
-  /** There may be more places than before. */
+  /** Begins calls that wait: there may be more places than before. */
   recheck(): void {
-    if (this.#waiting > 0) this.#beginNext();
-  }
-
-  #mayBegin({ running }: Share): boolean {
-    const free = this.#limit() - this.#running;
-    return this.#areFew ? free > 0 : running < free;
-  }
-
-  #take(place: Place, share: Share): void {
-    place.begun = true;
-    share.running++;
-    this.#running++;
-  }
-
-  #beginNext(): void {
+    if (this.#waiting === 0) return;
+    const limit = this.#limit();
     for (const [client, share] of this.#shares) {
       const { first } = share.waiting;
-      if (first === undefined || !this.#mayBegin(share)) continue;
+      if (first === undefined || !this.#mayBegin(share, limit)) continue;
       share.waiting.remove(first);
       this.#waiting--;
       this.#take(first, share);
@@ -118,5 +106,21 @@ export class FairShares {
       first.onTurn?.();
       if (this.#waiting === 0) return;
     }
+  }
+
+  #mayBegin({ running, waiting }: Share, limit: number): boolean {
+    const free = limit - this.#running;
+    if (this.#areFew) return free > 0;
+    const shared = limit - Math.ceil(limit / RESERVED_PART);
+    const isAlone = waiting.length === this.#waiting;
+    return running < free ||
+      this.#running < shared &&
+        (isAlone || running * this.#shares.size < shared);
+  }
+
+  #take(place: Place, share: Share): void {
+    place.begun = true;
+    share.running++;
+    this.#running++;
   }
 }

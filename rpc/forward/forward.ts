@@ -41,9 +41,10 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  * target makes on its own initiative, give `target` a handler that forwards in the
  * other direction.
  *
- * The clients share the target: no client has more calls in progress there than
- * could still be added for others. Further calls of a client wait, unread, for up
- * to 10 s, and then fail with `busy: ...`. Nor does a client hold more functions and
+ * The clients share the target. A client can have all of `maxConcurrentCalls` but an
+ * eighth, which lets calls of others begin at once, and no more than an equal share
+ * while others wait. Its further calls wait, unread, for up to 10 s at each forwarding peer, and then
+ * fail with `busy: ...`. A client holds no more functions and
  * streams of the target than could still be lent to others: a response that has more is
  * replaced by an error whose code is `limit-exceeded`, or cut off if the client has got
  * the beginning of it, as a stream of values is. When a caller has closed its call, and

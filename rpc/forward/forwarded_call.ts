@@ -6,10 +6,14 @@ import {
   type RoutedSession,
 } from "../callback/callback_routes.ts";
 import { kindOf } from "../callback/pointers.ts";
-import { releaseDropped } from "../callback/received_pointers.ts";
+import { releaserOf } from "../callback/received_pointers.ts";
 import { poolOf } from "../client/channel_pool.ts";
 import { type RemoteError, RpcError } from "../errors.ts";
-import { isServerCall, isServerResponder } from "../handler/invoke.ts";
+import {
+  isServerCall,
+  isServerResponder,
+  notFound,
+} from "../handler/invoke.ts";
 import type { ServerCall, ServerResponder } from "../server/server_call.ts";
 import type { Caller } from "../types.ts";
 import { callbackIdIn } from "../wire/selector.ts";
@@ -57,16 +61,33 @@ function addRoute(
   to: RoutedSession | undefined,
   maxCallbacks = Infinity,
 ): void {
-  const pool = poolOf(lender);
-  if (from === undefined || pool === undefined) return;
-  if (to === undefined || to.ended) return;
+  if (from === undefined || to === undefined || to.ended) return;
   to.routes ??= new CallbackRoutes();
   to.routes.add(prefix, from, () => async (call, respond) => {
     if (!isServerCall(call) || !isServerResponder(respond)) throw replaced();
-    if (isRelease(call)) return await passRelease(call, from, lender);
-    const target = { caller: lender, pool, nested: true, maxCallbacks };
-    await forwardCall(call, respond, target);
+    await callLender(call, respond, from, lender, maxCallbacks);
   });
+}
+
+/**
+ * Forwards the call or the release of a function to the peer that has lent it.
+ *
+ * @param source the session of that peer
+ * @param lender calls that peer
+ * @param maxCallbacks how many functions of that peer all others may hold
+ */
+export async function callLender(
+  call: ServerCall,
+  respond: ServerResponder,
+  source: RoutedSession,
+  lender: Caller,
+  maxCallbacks: number,
+): Promise<void> {
+  const pool = poolOf(lender);
+  if (pool === undefined) return await notFound(call, respond);
+  if (isRelease(call)) return await passRelease(call, source, lender);
+  const target = { caller: lender, pool, nested: true, maxCallbacks };
+  await forwardCall(call, respond, target);
 }
 
 /**
@@ -110,15 +131,17 @@ export async function forwardCall(
   /** What was taken of the response, to read its header. */
   let taken: Uint8Array | undefined;
   /** Releases what is left of a response that the caller does not wait for. */
-  const releaseAll = () =>
-    releaseDropped({
-      channel: outgoing,
-      reader: taken && { partial: taken },
+  const releaseAll = () => {
+    const { codec, responseHeaders } = call.request.context;
+    const release = releaserOf({
       header: undefined,
-      decode: (bytes) => call.request.context.responseHeaders.get(bytes),
+      decode: (bytes) => responseHeaders.get(bytes),
       eofSent: isEofSent(),
-      caller: releaserIn(call.request.context.codec, target),
+      caller: releaserIn(codec, target),
     });
+    if (taken !== undefined) release(taken);
+    outgoing.whenDropped(release);
+  };
   /** Whether the response is complete and lends functions. */
   let lendsAtOnce = false;
   const giveUp = (answered: boolean) => {
@@ -163,10 +186,10 @@ export async function forwardCall(
       watch = watchCaller(call, giveUp);
     }
   }
-  const inspects = extended || !pool.allowsSpares ||
-    isOfCallback(call.selector);
-  let bytes = inspects ? headerBytes(outgoing, taken) : undefined;
   const reads = extended || isOfCallback(call.selector);
+  let bytes = reads || !pool.allowsSpares
+    ? headerBytes(outgoing, taken)
+    : undefined;
   if (reads && bytes === undefined && taken === undefined) {
     // What the response lends must be known, and whether it is that of a stream.
     await takeHeader(outgoing, (some) => taken = some);

@@ -3,6 +3,7 @@ import { CodecError, ValueWriter } from "../../codec/internal.ts";
 import type { Channel, RawChannel, WaitOptions } from "../../mux/internal.ts";
 import type { BorrowedCallbacks } from "../callback/borrowed_callbacks.ts";
 import type { LendingMessage } from "../callback/callback_table.ts";
+import { PointerFinder } from "../callback/pointer_finder.ts";
 import { RpcError } from "../errors.ts";
 import { printableText } from "../../printable_text.ts";
 import type { SessionState } from "../session_state.ts";
@@ -407,7 +408,10 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     });
   }
 
-  /** Sends functions; the caller owns them, unless they cannot be sent. */
+  /**
+   * Sends functions; the caller owns those that were sent, also in a part of a value:
+   * it releases what it has of one that is cut.
+   */
   #sendLending(
     { message, ids }: LendingMessage,
     signal?: AbortSignal,
@@ -415,7 +419,9 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const { callbacks } = this.#session;
     const failed = (error: unknown): never => {
       // Else they are released when the caller has closed the channel.
-      if (!this.#leavesClose) callbacks.release(ids);
+      if (!this.#leavesClose) {
+        callbacks.release(unsentOf(ids, message.message(), this.#channel));
+      }
       throw error;
     };
     try {
@@ -424,6 +430,22 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
       return failed(error);
     }
   }
+}
+
+/** Those of the IDs in a message that were not sent before its channel was closed. */
+function unsentOf(
+  ids: readonly string[],
+  message: Uint8Array,
+  { cutWrite }: RawChannel,
+): string[] {
+  const unsent = [...ids];
+  if (cutWrite?.buffer === message.buffer) {
+    new PointerFinder((id) => {
+      const at = unsent.indexOf(id);
+      if (at >= 0) unsent.splice(at, 1);
+    }).add(message.subarray(0, -cutWrite.length));
+  }
+  return unsent;
 }
 
 /** The members of metadata that an earlier state of it does not have. */

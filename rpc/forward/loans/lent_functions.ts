@@ -14,13 +14,13 @@ import type { ServerCall } from "../../server/server_call.ts";
 import type { Caller } from "../../types.ts";
 import type { CallLends } from "./call_lends.ts";
 
-/** Sessions whose peers have lent functions of the form of this package. */
-const lenders = new WeakSet<RoutedSession>();
-
-/** What clients hold of the peers of sessions. */
+/**
+ * What clients hold of the peers of sessions that have lent functions of the form of
+ * this package.
+ */
 const totals = new WeakMap<RoutedSession, LentTotal>();
 
-/** What all clients hold of the peer of a session. */
+/** What all clients hold of the peer of a session, which has lent functions. */
 function totalOf(source: RoutedSession): LentTotal {
   let total = totals.get(source);
   if (total === undefined) totals.set(source, total = new LentTotal());
@@ -58,7 +58,7 @@ export function releaserIn(
 
 /** Whether functions were lent that the peer of a session has. */
 export function isLender(source: RoutedSession): boolean {
-  return lenders.has(source);
+  return totals.has(source);
 }
 
 /** What one response lends. */
@@ -95,8 +95,8 @@ const UNCOUNTED: RoutedSession = { routes: undefined, onEnd: () => () => {} };
  */
 export function beginLoan(response: LendingResponse): ForwardedLoan {
   const { lends, borrower, source, lender, max, continued } = response;
-  if (source !== undefined) lenders.add(source);
-  const loans = loansFrom(lends, borrower, source, lender) ??
+  if (source !== undefined) totalOf(source);
+  const loans = loansFrom(lends, borrower, source, lender, max) ??
     newLoans(UNCOUNTED, undefined, lender);
   const isRefused = !continued &&
     !(loans.hasRoom(max) && hasRoomFor(response, loans, lends));
@@ -125,7 +125,8 @@ export function hasRoomFor(
 ): boolean {
   if (bytes === undefined || source === undefined) return true;
   const hasRoom = (count: number) =>
-    loans?.hasRoom(max, count) ?? totalOf(source).hasRoom(max, 0, count);
+    loans?.hasRoom(max, count) ??
+      (totals.get(source) ?? new LentTotal()).hasRoom(max, 0, count);
   // Most clients have room for as many as there can be.
   if (hasRoom(bytes.length / POINTER_SIZE)) return true;
   const ids = new Set<string>();
@@ -160,15 +161,16 @@ export function keepLent(
  * Makes the list of what the peer of one session holds of another's.
  *
  * @param lender calls the peer that lends them
+ * @param max how many functions of that peer all clients may hold. Default: any number
  */
 export function newLoans(
   borrower: RoutedSession,
   source: RoutedSession | undefined,
   lender: Caller,
+  max?: number,
 ): Loans {
-  if (source !== undefined) lenders.add(source);
   const give = (id: string, count: number) => releaseSoon(id, lender, count);
-  return new Loans(borrower, give, source && totalOf(source));
+  return new Loans(borrower, give, source && totalOf(source), max);
 }
 
 function loansFrom(
@@ -176,10 +178,11 @@ function loansFrom(
   borrower: RoutedSession,
   source: RoutedSession | undefined,
   lender: Caller,
+  max?: number,
 ): Loans | undefined {
   return borrower.routes?.loans(
     prefix,
     source,
-    () => newLoans(borrower, source, lender),
+    () => newLoans(borrower, source, lender, max),
   );
 }

@@ -1122,6 +1122,36 @@ for (const extension of [{ Q: { v: 1 } }, {}]) {
   });
 }
 
+for (const isPlain of [false, true]) {
+  const how = isPlain ? ", also if it is not extended" : "";
+  test(`forward(): of more than 4,096 functions that maxCallbacks lets a client hold, each can be called, and all are released when it leaves${how}`, async (t) => {
+    const count = 5_000;
+    const limit = { maxCallbacks: 4 * count };
+    const handler = handlerFrom({
+      many: () => Array.from({ length: count }, (_, i) => () => i),
+    });
+    const [member, backend] = t.pair({}, { handler, ...limit });
+    using pool = workerPool();
+    pool.add(member);
+    const { raw } = t.scriptedPeer({ handler: forward(pool, limit) });
+    const call = await rawOpen(raw);
+    const extension = isPlain ? {} : { Q: { v: 1 } };
+    await call.values({ Selector: "many", ...extension }, []);
+    const [, lent] = await call.read(2) as [unknown, { $fnptr: string }[]];
+    await call.eof();
+    await call.close();
+    assertEquals(backend.callbackCount, count);
+    const last = await rawOpen(raw);
+    const Selector = `/${lent.at(-1)!.$fnptr}`;
+    await last.values({ Selector, ...extension }, []);
+    assertEquals((await last.read(2))[1], count - 1);
+    await last.eof();
+    await last.close();
+    await raw.end();
+    await untilHeld(backend, 0);
+  });
+}
+
 Deno.test("keepLent: what a responder keeps whose session has ended meanwhile is released", () => {
   const id = "_0123450000000000001";
   const released: unknown[] = [];

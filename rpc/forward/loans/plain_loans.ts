@@ -45,12 +45,13 @@ function makeLoans(
   borrower: RoutedSession,
   source: RoutedSession,
   lender: Caller,
+  max: number,
 ): Loans | undefined {
   if (borrower.ended || source.ended) return undefined;
   const bySource = loansOf.get(borrower) ??
     new Map<RoutedSession, PlainLoans>();
   loansOf.set(borrower, bySource);
-  const loans = newLoans(borrower, source, lender);
+  const loans = newLoans(borrower, source, lender, max);
   bySource.set(source, { loans, lender, source });
   // Neither session remembers the other when that has ended.
   const cancel = borrower.onEnd(() => cancelSource());
@@ -85,9 +86,8 @@ export function beginPlainLoan(response: PlainResponse): ForwardedLoan {
     !isContinued();
   let dropped = false;
   const finder = new PointerFinder((id) => {
-    const loans = dropped
-      ? undefined
-      : plainLoans(borrower, source) ?? makeLoans(borrower, source, lender());
+    const loans = dropped ? undefined : plainLoans(borrower, source) ??
+      makeLoans(borrower, source, lender(), max);
     if (loans?.holds(id) || loans?.hasRoom(max)) return loans.add(id, 1);
     releaseSoon(id, lender());
     if (loans === undefined) return;

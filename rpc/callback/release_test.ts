@@ -1,0 +1,126 @@
+import { MuxError, type MuxErrorCode } from "@qtalk/qtalk/mux";
+import { assertEquals, assertRejects } from "@std/assert";
+import { test } from "../../tests/support/harness.ts";
+import { rawAccept } from "../../tests/support/raw_call.ts";
+import { failure } from "../../tests/support/wire.ts";
+import { turn, until } from "../../tests/support/within.ts";
+import { channelPool } from "../client/pool_key.ts";
+import { CallError, markUnsent, RemoteError } from "../errors.ts";
+import type { Caller } from "../types.ts";
+import { release, releaseSoon } from "./release.ts";
+
+/** A caller whose calls fail with what `failure` returns, as long as it returns some. */
+function failingCaller(failure: () => Error | undefined, ended = false) {
+  const calls: [selector: string, count: unknown][] = [];
+  const caller = {
+    [channelPool]: { session: { ended } },
+    call: (selector: string, count: unknown) => {
+      calls.push([selector, count]);
+      const error = failure();
+      return error === undefined
+        ? Promise.resolve(null)
+        : Promise.reject(error);
+    },
+  } as unknown as Caller;
+  return { caller, calls };
+}
+
+function unsent(code: MuxErrorCode): MuxError {
+  const error = new MuxError(code, "Cannot open channel: told by the test");
+  markUnsent(error);
+  return error;
+}
+
+const busy = () => new RemoteError("busy", "busy");
+
+const REFUSALS = {
+  "the peer refuses the channel": () => unsent("open-refused"),
+  "this side has no room for the channel": () => unsent("limit-exceeded"),
+  "the peer is busy": busy,
+};
+
+for (const [when, refusal] of Object.entries(REFUSALS)) {
+  test(`release: it is made later when ${when}`, async (t) => {
+    const clock = t.time();
+    const refusals = [refusal(), refusal()];
+    const { caller, calls } = failingCaller(() => refusals.shift());
+    await release("_a", caller, 2);
+    await release("_a", caller, 3);
+    clock.tick(1_000);
+    await turn();
+    assertEquals(calls, [
+      ["/_qtalk/release/_a", 2],
+      ["/_qtalk/release/_a", 3],
+      ["/_qtalk/release/_a", 5],
+    ]);
+  });
+}
+
+const ENDS: readonly MuxErrorCode[] = [
+  "connection-lost",
+  "session-closed",
+  "protocol-error",
+  "limit-exceeded",
+];
+
+for (const code of ENDS) {
+  test(`release: it is dropped when the session has ended with ${code}`, async (t) => {
+    t.time();
+    const { caller, calls } = failingCaller(() => unsent(code), true);
+    await assertRejects(() => release("_a", caller), MuxError);
+    assertEquals(calls.length, 1);
+  });
+}
+
+test("release: a call that was begun is not made again", async (t) => {
+  t.time();
+  const { caller } = failingCaller(() => new CallError("failed"));
+  await assertRejects(() => release("_a", caller), CallError, "failed");
+});
+
+test("release: 4,096 functions of a peer wait to be released at most", async (t) => {
+  const clock = t.time();
+  const most = 4_096;
+  let isBusy = true;
+  const { caller, calls } = failingCaller(() => isBusy ? busy() : undefined);
+  const idOf = (i: number) => `_${i}`;
+  for (let i = 0; i < most; i++) await release(idOf(i), caller);
+  await assertRejects(() => release(idOf(most), caller), RemoteError, "busy");
+  // Those that wait already can be given back more often.
+  await release(idOf(0), caller, 2);
+  isBusy = false;
+  calls.length = 0;
+  clock.tick(1_000);
+  await turn();
+  assertEquals(calls.length, most);
+  assertEquals(calls[0], ["/_qtalk/release/_0", 3]);
+  // Then there is room for others.
+  releaseSoon(idOf(most), caller);
+  assertEquals(calls.length, most + 1);
+});
+
+test("release: a function is released when a peer accepts channels again that had refused one", async (t) => {
+  const clock = t.time();
+  const { peer, raw } = t.scriptedPeer();
+  const id = "_0123450000000000001";
+  const asking = peer.call("lend");
+  const call = await rawAccept(raw);
+  await call.read(2);
+  await call.values({ Continue: false, Q: { v: 1, lends: "_012345" } }, {
+    $fnptr: id,
+  });
+  await call.eof();
+  const given = await asking as { release(): void };
+  await call.close();
+  given.release();
+  const { sender } = await raw.find("open");
+  await raw.send(failure(sender));
+  await until(() => clock.waiting > 0, "the next attempt to be planned");
+  clock.tick(1_000);
+  const release = await rawAccept(raw, 1);
+  const [{ Selector }] = await release.read(2) as [{ Selector: string }];
+  assertEquals(Selector, `/_qtalk/release/${id}`);
+  await release.values({ Continue: false, Q: { v: 1 } }, null);
+  await release.eof();
+  await release.close();
+});
