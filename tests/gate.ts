@@ -14,7 +14,6 @@
 import { unmatchedExceptions } from "./node_bun/exceptions.ts";
 import { PACKAGES } from "./package/shared_jsr_package.ts";
 import { addCounts, countsOf } from "./support/counts.ts";
-import { files } from "./support/docs.ts";
 import { REQUIREMENTS } from "./support/requirements.ts";
 import { judgeSkipped, requiredBy } from "./support/skipped.ts";
 
@@ -33,21 +32,19 @@ const STEPS: Record<string, string[]> = {
   ],
   docs: ["doc", "--lint", ...entryPoints],
   publish: ["run", "-A", "tests/package/make_jsr_package.ts", "--dry-run"],
-  // What the README says to run, without the types, which have been checked.
-  tests: ["task", "test", "--no-check"],
+  // What the README says to run.
+  tests: ["task", "test"],
   // The tests that do not depend on Deno, on Node 24 and Bun.
   suites: ["run", "-A", "tests/node_bun/suites.ts", "--short"],
   // After the tests, which would keep the machine busy beside it.
   hostile: ["run", "-A", "tests/hostile/main.ts", "--short"],
 };
 
-const documents = [...files()].filter((path) => path.endsWith(".md"));
-
 /**
- * Checks the types, in code blocks, too; `.` stands for modules only. Runs beside the
- * steps before the tests: the compiler uses one core, and takes as long as these.
+ * Runs beside the steps before the tests: the compiler uses one core, and takes as long
+ * as these.
  */
-const TYPES = ["check", "--doc", ".", ...documents];
+const TYPES = ["check", "."];
 
 /** The steps whose output is counted, and shown as it comes: they take minutes. */
 const COUNTED = ["tests", "suites"];
