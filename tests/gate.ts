@@ -12,6 +12,7 @@
  * @module
  */
 import { unmatchedExceptions } from "./node_bun/exceptions.ts";
+import { PACKAGES } from "./package/shared_jsr_package.ts";
 import { addCounts, countsOf } from "./support/counts.ts";
 import { REQUIREMENTS } from "./support/requirements.ts";
 import { judgeSkipped, requiredBy } from "./support/skipped.ts";
@@ -29,16 +30,21 @@ const STEPS: Record<string, string[]> = {
     "--rules-include=no-console",
     ...library,
   ],
-  types: ["check", "."],
   docs: ["doc", "--lint", ...entryPoints],
+  publish: ["run", "-A", "tests/package/make_jsr_package.ts", "--dry-run"],
   // What the README says to run.
   tests: ["task", "test"],
   // The tests that do not depend on Deno, on Node 24 and Bun.
   suites: ["run", "-A", "tests/node_bun/suites.ts", "--short"],
   // After the tests, which would keep the machine busy beside it.
   hostile: ["run", "-A", "tests/hostile/main.ts", "--short"],
-  publish: ["run", "-A", "tests/package/make_jsr_package.ts", "--dry-run"],
 };
+
+/**
+ * Runs beside the steps before the tests: the compiler uses one core, and takes as long
+ * as these.
+ */
+const TYPES = ["check", "."];
 
 /** The steps whose output is counted, and shown as it comes: they take minutes. */
 const COUNTED = ["tests", "suites"];
@@ -63,6 +69,9 @@ async function tee(
   return text;
 }
 
+/** What stops each step that runs. */
+const running = new Set<() => void>();
+
 async function runStep(
   name: string,
   args: string[],
@@ -79,11 +88,7 @@ async function runStep(
   const stop = () => {
     Deno.kill(Deno.build.os === "windows" ? child.pid : -child.pid, "SIGKILL");
   };
-  const interrupted = () => {
-    stop();
-    Deno.exit(130);
-  };
-  Deno.addSignalListener("SIGINT", interrupted);
+  running.add(stop);
   const limit = setTimeout(() => {
     console.log(`stopped ${name}: it ran for ${STEP_MINUTES} minutes`);
     stop();
@@ -95,7 +100,7 @@ async function runStep(
   ]);
   const { success } = await child.status;
   clearTimeout(limit);
-  Deno.removeSignalListener("SIGINT", interrupted);
+  running.delete(stop);
   const seconds = ((performance.now() - start) / 1_000).toFixed(1);
   console.log(`${success ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
   if (!success && !show) console.log(stdout + stderr);
@@ -109,7 +114,7 @@ Usage: deno task ok
 
   --help   print this
 
-The steps: ${Object.keys(STEPS).join("; ")}.
+The steps: types; ${Object.keys(STEPS).join("; ")}.
 
 The last line says how many tests passed, failed and were skipped, on Deno, and in
 the short form of \`deno task suites\` on Node and Bun. The exit code is 1 if a step
@@ -117,9 +122,20 @@ failed, or if a test was skipped that could have run.`);
   Deno.exit();
 }
 
+// What several steps need is made once.
+const packages = await Deno.makeTempDir({ prefix: "qtalk_packages_" });
+Deno.env.set(PACKAGES, packages);
+Deno.addSignalListener("SIGINT", () => {
+  for (const stop of running) stop();
+  Deno.removeSync(packages, { recursive: true });
+  Deno.exit(130);
+});
+
 const failures: string[] = [];
 let counts = countsOf("");
+const types = runStep("types", TYPES);
 for (const [name, args] of Object.entries(STEPS)) {
+  if (name === "tests" && !(await types).ok) failures.push("types");
   if (name === "hostile" && Deno.build.os !== "linux") {
     console.log("skipped hostile: it measures processes on Linux only");
     continue;
@@ -147,6 +163,7 @@ for (const [name, args] of Object.entries(STEPS)) {
   for (const line of skipped.lines) console.log(line);
   failures.push(...skipped.failures);
 }
+await Deno.remove(packages, { recursive: true });
 if (counts.passed === 0) failures.push("no test ran");
 if (failures.length > 0) console.log(`failed: ${failures.join(", ")}`);
 console.log(

@@ -6,6 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import { listen } from "@qtalk/qtalk";
 import { SCHEME_NAMES } from "../mux/internal.ts";
 import { code, read, section, table } from "./support/docs.ts";
+import { loopbackCertificate } from "./support/quic.ts";
 
 const ROWS = table(
   section(read("docs/transports.md"), "Addresses and permissions"),
@@ -63,13 +64,18 @@ async function placesFor(
     };
   }
   const isUnix = scheme === "unix";
-  // A TLS handshake fails with a server that has none, which needs no less.
+  // A TLS handshake fails with a server that has none, which needs no less. Over QUIC
+  // such a server would be silent, but one with an unknown certificate fails at once.
+  const isQuic = scheme === "quic" || scheme === "wt";
   const listener = await listen(
     isUnix
       ? `unix:${directory}/dialed`
       : scheme === "ws"
       ? "ws://127.0.0.1:0/path"
+      : isQuic
+      ? `${scheme}://127.0.0.1:0${scheme === "wt" ? "/path" : ""}`
       : "tcp://127.0.0.1:0",
+    isQuic ? { tls: await loopbackCertificate() } : {},
   );
   const [, place] = isUnix
     ? [undefined, `${directory}/dialed`]

@@ -1,9 +1,6 @@
-import { toHex } from "../../hex.ts";
 import { packageIn, serveRegistry } from "../jsr/registry.ts";
 import { tmpdir } from "node:os";
-import { publishedModules } from "../package/sources.ts";
-import { files, read } from "../support/docs.ts";
-import { exists } from "../support/socket_path.ts";
+import { sharedJsrPackage } from "../package/shared_jsr_package.ts";
 
 /** A program that imports the package from a registry, all of which is cached. */
 export interface Installed extends AsyncDisposable {
@@ -28,7 +25,7 @@ await import("./program.ts");
  * @param program a file that imports `@qtalk/qtalk`
  */
 export async function installFromJsr(program: string): Promise<Installed> {
-  const own = packageIn(await ownPackage());
+  const own = packageIn(await sharedJsrPackage(tmpdir()));
   const registry = await serveRegistry([own]);
   const folder = await Deno.makeTempDir({ prefix: "qtalk_startup_" });
   const file = `${folder}/program.ts`;
@@ -63,33 +60,4 @@ export async function installFromJsr(program: string): Promise<Installed> {
     );
   }
   return installed;
-}
-
-/**
- * The folder with the package as it is published. It is made once for all samples of
- * a run, which have one folder for temporary files: its name says what it was made of
- * and by.
- */
-async function ownPackage(): Promise<string> {
-  const makers = [...files("tests/package/")];
-  const sources = ["deno.json", ...makers, ...publishedModules()].map(read)
-    .join("");
-  const bytes = new TextEncoder().encode(sources);
-  const digest = await crypto.subtle.digest("SHA-256", bytes);
-  const name = toHex(new Uint8Array(digest, 0, 16));
-  const folder = `${tmpdir()}/qtalk_jsr_package_${name}`;
-  if (exists(folder)) return folder;
-  const place = await Deno.makeTempDir({ prefix: "qtalk_jsr_" });
-  const script = (path: string) => new URL(path, import.meta.url).pathname;
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "-A", script("../jsr/with_jsr.ts"), "deno"],
-      ...["run", "-A", script("../package/make_jsr_package.ts"), place],
-    ],
-    stdout: "null",
-    stderr: "inherit",
-  }).output();
-  if (!success) throw new Error("Cannot make the package for JSR");
-  await Deno.rename(place, folder);
-  return folder;
 }

@@ -2,7 +2,7 @@
 // interface: what programs, types and the command line load there.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { makeJsrPackage } from "../package/make_jsr_package.ts";
+import { sharedJsrPackage } from "../package/shared_jsr_package.ts";
 import { config } from "../package/sources.ts";
 import { read } from "../support/docs.ts";
 import { startProgram } from "../support/program.ts";
@@ -23,8 +23,7 @@ let env: Record<string, string>;
 
 Deno.test.beforeAll(async () => {
   await using folder = await temporaryFolder();
-  await makeJsrPackage(folder.path);
-  const own = packageIn(folder.path);
+  const own = packageIn(await sharedJsrPackage(folder.path));
   ({ files } = own);
   registry = await serveRegistry([own, ...standIns()]);
   env = { JSR_URL: registry.url, NO_COLOR: "1" };

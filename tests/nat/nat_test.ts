@@ -74,49 +74,54 @@ class Running implements AsyncDisposable {
   }
 }
 
-/** Two hosts, the rendezvous, and the keys of all three. */
+// The keys of both hosts and the rendezvous, for all tests.
+let keys: string;
+Deno.test.beforeAll(async () => {
+  if (why !== undefined) return;
+  keys = await Deno.makeTempDir();
+  for (const name of ["meet", "bob", "ann"]) {
+    const out = `${keys}/${name}`;
+    const args = ["cert", "peer", "--out", out, "--name", name];
+    await output([Deno.execPath(), "run", "-A", CLI, ...args]);
+  }
+});
+Deno.test.afterAll(async () => {
+  if (why === undefined) await Deno.remove(keys, { recursive: true });
+});
+
+/** Two hosts, and the rendezvous. */
 async function withPeers(
   { scheme = "quic", ...options }: RouterOptions & { scheme?: "quic" | "tls" },
   body: (dial: () => Promise<string>, topology: Topology) => Promise<void>,
 ): Promise<void> {
-  const keys = await Deno.makeTempDir();
-  try {
-    for (const name of ["meet", "bob", "ann"]) {
-      const out = `${keys}/${name}`;
-      const args = ["cert", "peer", "--out", out, "--name", name];
-      await output([Deno.execPath(), "run", "-A", CLI, ...args]);
-    }
-    const { family = "ip" } = options;
-    using topology = new Topology(options);
-    const command = (machine: Machine, name: string, ...args: string[]) => [
-      ...topology.command(machine),
-      Deno.execPath(),
-      "run",
-      "-A",
-      "--unstable-net",
-      `examples/rendezvous/${name}.ts`,
-      ...args,
-    ];
-    await using rendezvous = new Running(
-      command(
-        "rv",
-        "rendezvous",
-        `${scheme}://${ANY[family]}:4433`,
-        `${keys}/meet`,
-      ),
-    );
-    const [, pin] = await rendezvous.lines(2);
-    const place = `${scheme}://${RENDEZVOUS[family]}:4433`;
-    await using listener = new Running(
-      command("hb", "listener", place, pin!, `${keys}/bob`),
-    );
-    const [address] = await listener.lines(1);
-    const dial = () =>
-      output(command("ha", "dialer", address!, pin!, `${keys}/ann`));
-    await within(body(dial, topology), "the peers", PATIENCE);
-  } finally {
-    await Deno.remove(keys, { recursive: true });
-  }
+  const { family = "ip" } = options;
+  using topology = new Topology(options);
+  const command = (machine: Machine, name: string, ...args: string[]) => [
+    ...topology.command(machine),
+    Deno.execPath(),
+    "run",
+    "-A",
+    "--unstable-net",
+    `examples/rendezvous/${name}.ts`,
+    ...args,
+  ];
+  await using rendezvous = new Running(
+    command(
+      "rv",
+      "rendezvous",
+      `${scheme}://${ANY[family]}:4433`,
+      `${keys}/meet`,
+    ),
+  );
+  const [, pin] = await rendezvous.lines(2);
+  const place = `${scheme}://${RENDEZVOUS[family]}:4433`;
+  await using listener = new Running(
+    command("hb", "listener", place, pin!, `${keys}/bob`),
+  );
+  const [address] = await listener.lines(1);
+  const dial = () =>
+    output(command("ha", "dialer", address!, pin!, `${keys}/ann`));
+  await within(body(dial, topology), "the peers", PATIENCE);
 }
 
 /** What the routers do, and how the peers meet. */

@@ -14,6 +14,7 @@ import { writeDeclarations } from "./declarations.ts";
 import { makeEager } from "./eager_functions.ts";
 import { joinModules } from "./join_modules.ts";
 import { pack } from "./pack.ts";
+import { sharedJsrPackage } from "./shared_jsr_package.ts";
 import { checkEmpty, config, writeDocuments, writeJson } from "./sources.ts";
 
 /**
@@ -82,10 +83,10 @@ function withNames(text: string, names: Record<string, string>): string {
 /** Makes the package, and has it checked as if it were published. */
 async function dryRun(): Promise<number> {
   await using folder = await temporaryFolder();
-  await makeJsrPackage(folder.path);
+  const place = await sharedJsrPackage(folder.path);
   const { code } = await new Deno.Command(Deno.execPath(), {
     args: ["publish", "--dry-run", "--allow-dirty"],
-    cwd: folder.path,
+    cwd: place,
   }).spawn().status;
   return code;
 }

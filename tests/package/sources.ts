@@ -9,7 +9,7 @@ import { files, read } from "../support/docs.ts";
 const PUBLISHED = /^(?:(?:codec|mux|rpc|talk)\/.*|[^/]*)(?<!_test)\.ts$/;
 
 /** The documents that are published. */
-const DOCUMENTS = ["CHANGELOG.md", "LICENSE", "README.md"];
+export const DOCUMENTS = ["CHANGELOG.md", "LICENSE", "README.md"];
 
 /** The paths of the modules that are published. */
 export function publishedModules(): string[] {
