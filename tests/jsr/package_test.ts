@@ -111,6 +111,14 @@ Deno.test("jsr: the package consists of few files", () => {
   assertEquals(modules.length < 2 * entries + 20, true, `${modules.length}`);
 });
 
+Deno.test("jsr: files have no comments, which Deno would read and hash at each start", () => {
+  for (const [path, text] of Object.entries(files)) {
+    if (!path.endsWith(".js")) continue;
+    const comments = text.match(/^\s*(\/\*\*|\/\/).*/gm);
+    assertEquals([path, comments], [path, null]);
+  }
+});
+
 Deno.test("jsr: the functions that a start calls are compiled with their file", () => {
   assertMatch(
     files["/core.js"]!,

@@ -1,8 +1,8 @@
 /**
  * Joins the modules of a package into a few files, because a runtime takes time for
  * each module that it loads, and for each import in it: see ARCHITECTURE.md, "Packages
- * consist of few files". What is written can still be read: it has the names of the
- * sources and the comments in their classes, and it is not minified.
+ * consist of few files". What is written can still be read: it has the names and the
+ * lines of the sources, but no comments.
  *
  * @module
  */
@@ -61,7 +61,7 @@ async function join(
     ),
     // Other packages and what runtimes have. On Windows, a path looks like these.
     external: (id, _importer, isResolved) => !isResolved && !id.startsWith("."),
-    plugins: [JSON_MODULES, FEWER_COMMENTS],
+    plugins: [JSON_MODULES, NO_COMMENTS],
     onLog(level, { message }) {
       if (level === "warn") throw new Error(`Cannot join modules: ${message}`);
     },
@@ -116,11 +116,18 @@ const JSON_MODULES: Plugin = {
     id.endsWith(".json") ? `export default ${code}` : undefined,
 };
 
-/** Documentation is in the declarations. esbuild leaves only the comments in classes. */
-const FEWER_COMMENTS: Plugin = {
-  name: "fewer-comments",
+/**
+ * Documentation is in the declarations, and Deno reads all that is published at each
+ * start. esbuild leaves the comments in classes unless it removes white space, too.
+ */
+const NO_COMMENTS: Plugin = {
+  name: "no-comments",
   async transform(code, id) {
     if (!id.endsWith(".js")) return undefined;
-    return (await transform(code, { target: "esnext" })).code;
+    const dense = await transform(code, {
+      target: "esnext",
+      minifyWhitespace: true,
+    });
+    return (await transform(dense.code, { target: "esnext" })).code;
   },
 };
