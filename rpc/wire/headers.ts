@@ -8,10 +8,8 @@
 import {
   type Codec,
   CodecError,
-  decodeWeighed,
   PREFIX_SIZE,
   type ValueReader,
-  type ValueWeight,
   ValueWriter,
 } from "../../codec/internal.ts";
 import { readUint32 } from "../../uint32.ts";
@@ -82,6 +80,8 @@ export interface ReceivedHeader extends ResponseHeader {
   meta: Metadata | undefined;
   /** Whether the responder asks not to be pinged. */
   refusesPings: boolean;
+  /** Whether the channel may have another call. */
+  again: boolean;
 }
 
 /** What the field `Q` of a response header says, besides the version. */
@@ -98,6 +98,8 @@ export interface ResponseExtension {
   meta?: Metadata | undefined;
   /** `false` asks the caller not to ping this side. Default: absent. */
   ping?: false;
+  /** Whether the channel may have another call. Default: absent. */
+  again?: true | undefined;
 }
 
 /** What the field `Q` of a call header says, besides the version. */
@@ -124,6 +126,8 @@ export interface CallExtension {
   readonly from?: string | undefined;
   /** `false` asks the responder not to ping this side. Default: absent. */
   readonly ping?: false | undefined;
+  /** Whether the caller may make another call on the channel. Default: absent. */
+  readonly again?: boolean | undefined;
 }
 
 /** The value to encode as a call header. */
@@ -178,16 +182,25 @@ export function withDeadline(
 
 type Which = "call" | "response";
 
-const CALL_KEYS = ["Selector", "S"];
-const RESPONSE_KEYS = ["Error", "E", "Continue", "C"];
-/**
- * The keys of a call header that only look like those which this side reads: Go
- * ignores the case of keys. And the fields of the reference's struct, which must
- * not be set from outside.
- */
-const REFUSED_IN_CALL = /^(?:selector|s|caller|decoder|context|channel)$/iu;
-/** The same for response headers. */
-const REFUSED_IN_RESPONSE = /^(?:error|e|continue|c)$/iu;
+/** What a kind of header may have. */
+export interface HeaderKind {
+  /** What errors call it. */
+  readonly name: Which;
+  /** The keys that this side reads. */
+  readonly keys: readonly string[];
+  /**
+   * Keys that only look like those: Go ignores the case of keys. And the fields of
+   * the reference's structs, which must not be set from outside.
+   */
+  readonly refused: RegExp;
+}
+
+/** Response headers. */
+export const RESPONSE: HeaderKind = {
+  name: "response",
+  keys: ["Error", "E", "Continue", "C"],
+  refused: /^(?:error|e|continue|c)$/iu,
+};
 
 /**
  * The value to encode as a response header.
@@ -201,10 +214,9 @@ export function responseHeaderValue(
   const text = error ?? null;
   const header = { Error: text, Continue: continued, E: text, C: continued };
   if (extension === undefined) return header;
-  const { keptIds, trailer, bytes, lends, ping, meta } = extension;
+  const { keptIds, ...more } = extension;
   const keep = keptIds.length === 0 ? undefined : keptIds;
-  const Q = { v: VERSION, ...about, keep, trailer, bytes, lends, ping, meta };
-  return { ...header, Q };
+  return { ...header, Q: { v: VERSION, ...about, keep, ...more } };
 }
 
 /**
@@ -294,7 +306,7 @@ export function foreignCodec(
 }
 
 function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
-  const header = decodeHeader(codec, bytes, "response");
+  const header = decodeHeader(codec, bytes, RESPONSE);
   const error = fieldOf(header, "response", "Error", "E", undefined);
   const continued = fieldOf(header, "response", "Continue", "C", false);
   if (error !== undefined && typeof error !== "string") {
@@ -303,8 +315,10 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
   if (typeof continued !== "boolean") throw wrongType("response", "Continue");
   const saysNull = header["Error"] === null || header["E"] === null;
   const extension = extensionOf(header);
-  const form = extension?.["bytes"];
-  const lends = extension?.["lends"];
+  const { keep, trailer, bytes: form, lends, ping, again }: Record<
+    string,
+    unknown
+  > = extension ?? {};
   return {
     error,
     about: extension === undefined || error === undefined
@@ -313,12 +327,13 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
     continued,
     saysNull,
     extended: extension !== undefined,
-    keptIds: extension === undefined ? NO_IDS : strings(extension["keep"]),
-    trailer: extension?.["trailer"] === true,
+    keptIds: strings(keep),
+    trailer: trailer === true,
     bytes: typeof form === "boolean" ? form : undefined,
     lends: typeof lends === "string" ? lends : undefined,
     meta: metaIn(extension),
-    refusesPings: extension?.["ping"] === false,
+    refusesPings: ping === false,
+    again: again === true,
   };
 }
 
@@ -370,30 +385,26 @@ function strings(value: unknown): readonly string[] {
 /**
  * Decodes a header, and refuses one that other peers may read differently, by its
  * keys.
+ *
+ * @param value what the bytes are, if they were decoded
  */
 export function decodeHeader(
   codec: Codec,
   bytes: Uint8Array,
-  which: Which,
-  weight?: ValueWeight,
+  { name, keys: known, refused }: HeaderKind,
+  value: unknown = codec.decode(bytes),
 ): Record<string, unknown> {
-  const value = weight === undefined
-    ? codec.decode(bytes)
-    : decodeWeighed(codec, bytes, weight);
   // Codecs also return objects of other classes, such as bytes and dates.
   if (Object.prototype.toString.call(value) !== "[object Object]") {
-    throw malformed(which, "it is not a map");
+    throw malformed(name, "it is not a map");
   }
   const header = value as Record<string, unknown>;
   const keys = Object.keys(header);
   const count = codec.keyCount?.(bytes) ?? keys.length;
-  if (count !== keys.length) throw malformed(which, "it has a key twice");
-  const [known, refused] = which === "call"
-    ? [CALL_KEYS, REFUSED_IN_CALL]
-    : [RESPONSE_KEYS, REFUSED_IN_RESPONSE];
+  if (count !== keys.length) throw malformed(name, "it has a key twice");
   for (const key of keys) {
     if (!known.includes(key) && refused.test(key)) {
-      throw malformed(which, `"${key}" must not be one of its keys`);
+      throw malformed(name, `"${key}" must not be one of its keys`);
     }
   }
   return header;
