@@ -235,7 +235,7 @@ test("keepAlive: false asks the other side, in Q of both headers, not to ping", 
   assertEquals(header, {
     Selector: "there",
     S: "there",
-    Q: { v: 1, ping: false },
+    Q: { v: 1, ping: false, again: true },
   });
   await channel.answer(7);
   assertEquals(await call, 7);

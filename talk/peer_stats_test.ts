@@ -14,7 +14,8 @@ test("Peer.stats: bytes are counted in both directions, and agree at both ends",
   const { bytes, channels } = client.stats;
   assert(bytes.sent > 50_000, `${bytes.sent}`);
   assert(bytes.received < 5_000, `${bytes.received}`);
-  assert(channels.total >= 5, `${channels.total}`);
+  // The calls share one, and there is a spare one.
+  assert(channels.total >= 2, `${channels.total}`);
 });
 
 test("Peer.stats: calls that are being answered and channels that are open are counted", async (t) => {

@@ -43,7 +43,7 @@ interface Extras {
 /** The encoded header of calls that had the same time limit. */
 interface TimedHeader {
   readonly deadline: number;
-  readonly isList: boolean;
+  readonly stream: boolean | undefined;
   readonly mayContinue: boolean;
   /** Undefined until there is a second call. */
   bytes: Uint8Array | undefined;
@@ -62,7 +62,8 @@ export class Client implements PooledCaller {
   readonly #context: CallContext;
   /**
    * The headers of calls by selector: of calls with a list of arguments, or one
-   * value, and of such whose response may be continued.
+   * value, of such whose response may be continued, and of such whose channel may
+   * have other calls.
    */
   readonly #headers: (Map<string, Uint8Array> | undefined)[] = [];
   /** The one of them that was used last, which needs no look into the maps. */
@@ -217,28 +218,33 @@ export class Client implements PooledCaller {
     extras?: Extras,
     lends?: string,
   ): ValueWriter {
-    const { codec, messages } = this.#context;
+    const { channels, codec, messages } = this.#context;
     const writer = messages.begin();
+    const isList = Array.isArray(args) || args === null;
+    const stream = streamed ? true : isList ? undefined : false;
     if (streamed || lends !== undefined || extras !== undefined) {
-      const isList = Array.isArray(args) || args === null;
       if (extras?.isUsual && !streamed && lends === undefined) {
-        const { deadline } = extras;
-        this.#addTimedHeader(writer, selector, isList, mayContinue, deadline!);
+        this.#addTimedHeader(writer, selector, stream, mayContinue, extras);
       } else {
-        const stream = streamed ? true : isList ? undefined : false;
         // There may be functions among the values that follow.
         const prefix = streamed || mayContinue ? this.#prefix : lends;
         this.#addHeader(writer, selector, stream, prefix, extras);
       }
     } else {
-      const isList = Array.isArray(args) || args === null;
-      const kind = (isList ? 0 : 1) + (mayContinue ? 2 : 0);
+      const again = !mayContinue && channels.mayKeep;
+      const kind = (isList ? 0 : 1) + (mayContinue ? 2 : again ? 4 : 0);
       const header = this.#knownHeader(selector, kind);
       if (header !== undefined) writer.addRaw(header);
       else {
         const headers = this.#headers[kind] ??= new Map();
-        const stream = isList ? undefined : false;
-        this.#addHeader(writer, selector, stream, undefined);
+        this.#addHeader(
+          writer,
+          selector,
+          stream,
+          undefined,
+          undefined,
+          again,
+        );
         if (headers.size === HEADER_CACHE_SIZE) headers.clear();
         headers.set(selector, sharedHeader(writer.message()));
         if (mayContinue) {
@@ -272,22 +278,16 @@ export class Client implements PooledCaller {
   #addTimedHeader(
     writer: ValueWriter,
     selector: string,
-    isList: boolean,
+    stream: boolean | undefined,
     mayContinue: boolean,
-    deadline: number,
+    extras: Extras,
   ): void {
+    const deadline = extras.deadline!;
     const headers = this.#timedHeaders ??= new Map<string, TimedHeader>();
     const known = headers.get(selector);
     const isSame = known !== undefined && known.deadline === deadline &&
-      known.isList === isList && known.mayContinue === mayContinue;
+      known.stream === stream && known.mayContinue === mayContinue;
     if (isSame && known.bytes !== undefined) return writer.addRaw(known.bytes);
-    const extras = {
-      deadline,
-      meta: undefined,
-      trace: undefined,
-      isUsual: true,
-    };
-    const stream = isList ? undefined : false;
     const prefix = mayContinue && !isSame ? this.#prefix : undefined;
     this.#addHeader(writer, selector, stream, prefix, extras);
     if (isSame) known.bytes = writer.message().slice();
@@ -295,7 +295,7 @@ export class Client implements PooledCaller {
       if (headers.size === HEADER_CACHE_SIZE) headers.clear();
       headers.set(selector, {
         deadline,
-        isList,
+        stream,
         mayContinue,
         bytes: undefined,
       });
@@ -308,20 +308,17 @@ export class Client implements PooledCaller {
     stream: boolean | undefined,
     lends: string | undefined,
     extras?: Extras,
+    again?: boolean,
   ): void {
     const { codec, extension, state } = this.#context;
-    const nested = extension?.nested;
-    const ping = state.refusesPings ? false : undefined;
-    const { deadline, meta, trace, from }: Partial<Extras> = extras ?? {};
+    const { isUsual: _, ...more }: Partial<Extras> = extras ?? {};
     const about: CallExtension = {
-      nested,
+      nested: extension?.nested,
       stream,
       lends,
-      ping,
-      deadline,
-      meta,
-      trace,
-      from,
+      ping: state.refusesPings ? false : undefined,
+      again: again || undefined,
+      ...more,
     };
     addCallHeader(writer, codec, callHeaderValue(selector, about));
   }

@@ -431,10 +431,17 @@ export abstract class PendingCall<T = unknown>
       );
     }
     this.#end();
-    this.#releaseUnread();
-    // This tells the responder that its functions have an owner.
-    if (this.#tookFunctions) this.#channel.discardWithEof();
-    else this.#channel.discard();
+    const channel = this.#channel;
+    if (this.#header?.again && !channel.ended && channel.buffered === 0) {
+      // Its end is no cut until it has another call.
+      channel.requireEof(() => {});
+      this.#context.channels.giveBack(channel);
+    } else {
+      this.#releaseUnread();
+      // This tells the responder that its functions have an owner.
+      if (this.#tookFunctions) channel.discardWithEof();
+      else channel.discard();
+    }
     this.resolve(undefined);
   }
 

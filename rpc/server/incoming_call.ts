@@ -26,7 +26,7 @@ import { absent, ValueReceiver } from "../wire/value_receiver.ts";
 import type { Fifo } from "../../queue.ts";
 import type { QueuedCall } from "./call_queue.ts";
 import { type Request, traceIn } from "./request_decoder.ts";
-import type { ChannelResponder } from "./responder.ts";
+import type { AnsweredCall, ChannelResponder } from "./responder.ts";
 import type { ServerCall } from "./server_call.ts";
 import { InheritingCaller } from "../client/inheriting_caller.ts";
 
@@ -48,7 +48,8 @@ const LIGHT = 4 * 1024;
 const SMALL = 120;
 
 /** A call that the peer made, as its handler sees it. */
-export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
+export class IncomingCall
+  implements ServerCall, QueuedCall, ErrorOwner, AnsweredCall {
   counts = false;
   queue: Fifo<QueuedCall> | undefined;
   previous: QueuedCall | undefined;
@@ -57,6 +58,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   cancelLimit: (() => void) | undefined;
   /** Gives back the memory of a large header, once. */
   releaseHeader: (() => void) | undefined;
+  onGoOn: (() => void) | undefined;
   /** Answers the call if it is the call of a callback. */
   callback: Handler | undefined;
   readonly request: Request;
@@ -67,6 +69,8 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   #receiver: ValueReceiver | undefined;
   /** Whether the handler has asked for a value. */
   #hasRead = false;
+  /** Whether it has got one that had arrived. */
+  #hasTaken = false;
   #abort: AbortController | undefined;
   /** On the clock of `performance.now()`; undefined if there is none. */
   readonly #deadline: number | undefined;
@@ -91,6 +95,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     this.#channel = channel;
     this.#reader = reader;
     this.responder = responder;
+    responder.call = this;
     this.session = session;
     channel.nameErrors(this);
     if (request.extended) channel.requireEof(cancelled);
@@ -150,6 +155,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     // Made on demand: most handlers finish without asking for it.
     if (this.#abort === undefined) {
       const abort = this.#abort = new AbortController();
+      if (this.responder.goesOn) return abort.signal;
       this.#channel.whenClosed(() => {
         if (this.responder.state === "returned") return;
         abort.abort(this.#channel.failure ?? this.named(cancelled()));
@@ -220,13 +226,22 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
     this.responder.borrowed?.goOn();
   }
 
+  get isWholeRead(): boolean {
+    const channel = this.#channel;
+    return this.#hasTaken && this.#receiver === undefined &&
+      this.#abort === undefined && channel.buffered === 0 && !channel.ended;
+  }
+
   receiveNow(): unknown | typeof absent {
+    // What arrives belongs to another call.
+    if (this.responder.goesOn) return undefined;
     try {
       if (this.#receiver?.holds) return this.#receiver.receiveNow();
       const { decodeTiny } = this.request.context;
       if (decodeTiny !== undefined) {
         const value = this.#reader.takeTiny(decodeTiny);
         if (value !== undefined) {
+          this.#hasTaken = true;
           this.#weigh(0);
           return value;
         }
@@ -234,6 +249,7 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
       const bytes = this.#reader.next();
       if (bytes === undefined) return absent;
       if (bytes === null) return this.#receiver?.receiveNow();
+      this.#hasTaken = true;
       return bytes.length === 0
         ? (this.#receiver ??= this.#newReceiver()).take(bytes)
         : this.#decode(bytes);
@@ -287,10 +303,11 @@ export class IncomingCall implements ServerCall, QueuedCall, ErrorOwner {
   release(): void {
     this.cancelLimit?.();
     this.releaseHeader?.();
-    this.#reader.release();
+    if (!this.responder.goesOn) this.#reader.release();
   }
 
   drop(): void {
+    if (this.responder.goesOn) return;
     const receiver = this.#receiver ??= this.#newReceiver();
     receiver.cutOff(this.named(cancelled()));
     this.#reader.release();

@@ -1,6 +1,7 @@
 import {
   type Codec,
   type CodecError,
+  decodeWeighed,
   json,
   type TinyDecoder,
   tinyDecoderOf,
@@ -16,6 +17,7 @@ import {
   extensionOf,
   fieldOf,
   foreignCodec,
+  type HeaderKind,
   mapIn,
   SAME_CODEC,
   wrongType,
@@ -44,6 +46,13 @@ import { ResponseWriter } from "./response_writer.ts";
  * open at the same time are 2 MiB.
  */
 const LIGHT_HEADER = 1024;
+
+/** Call headers. */
+const CALL: HeaderKind = {
+  name: "call",
+  keys: ["Selector", "S"],
+  refused: /^(?:selector|s|caller|decoder|context|channel)$/iu,
+};
 
 /** Makes the caller for nested calls in a codec; are the calls marked as such? */
 export type CallerIn = (codec: Codec, marked: boolean) => Caller;
@@ -108,6 +117,8 @@ export interface Request {
   readonly from: string | undefined;
   /** Whether the caller asks not to be pinged. */
   readonly refusesPings: boolean;
+  /** Whether the caller may make another call on the channel. */
+  readonly again: boolean;
   /** Whether the argument is a stream of values; undefined if nothing says so. */
   readonly stream: boolean | undefined;
   /** What the IDs of the functions begin with that the caller lends. */
@@ -222,6 +233,7 @@ export class RequestDecoder {
         isPing,
         from,
         refusesPings: extension?.["ping"] === false,
+        again: extension?.["again"] === true,
         stream: typeof stream === "boolean" ? stream : undefined,
         lends: typeof lends === "string" ? lends : undefined,
         deadline,
@@ -286,6 +298,7 @@ export class RequestDecoder {
       isPing: false,
       from: undefined,
       refusesPings: false,
+      again: false,
       stream: undefined,
       lends: undefined,
       deadline: undefined,
@@ -357,7 +370,12 @@ export function decodeCallHeader(
   bytes: Uint8Array,
   weight?: ValueWeight,
 ): CallHeader {
-  const header = decodeHeader(codec, bytes, "call", weight);
+  const header = decodeHeader(
+    codec,
+    bytes,
+    CALL,
+    weight && decodeWeighed(codec, bytes, weight),
+  );
   const selector = fieldOf(header, "call", "Selector", "S", "");
   if (typeof selector !== "string") throw wrongType("call", "Selector");
   const { from }: { from?: unknown } = mapIn(header["Q"]) ?? {};

@@ -13,6 +13,7 @@ import { checkMeta, type Metadata, NO_META } from "../wire/metadata.ts";
 import type { Request } from "./request_decoder.ts";
 import {
   BYTES_FOLLOW,
+  MAY_GO_ON,
   NOTHING_KEPT,
   ONLY_TRAILER,
   type ResponseOwner,
@@ -34,6 +35,14 @@ const NOTHING = Symbol("nothing");
  */
 export type ResponderState = "pending" | "continued" | "returned";
 
+/** The call that is answered. */
+export interface AnsweredCall {
+  /** Whether nothing of it is left in its channel, or waits for the channel. */
+  readonly isWholeRead: boolean;
+  /** Called when its channel may have another call, which begins at once. */
+  onGoOn: (() => void) | undefined;
+}
+
 /** Answers one call, on its channel. */
 export class ChannelResponder implements ServerResponder, ResponseOwner {
   /** The callbacks among the arguments; made when the first is found. */
@@ -47,6 +56,10 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   name: string;
   /** Metadata for the caller, which the handler fills in. */
   meta: Record<string, unknown> | undefined;
+  /** The call, if its channel may have another one after it. */
+  call: AnsweredCall | undefined;
+  /** Whether the channel has other calls from now on, and is not that of this one. */
+  goesOn = false;
   /** What of it was sent with the answer. */
   #sentMeta: Metadata | undefined;
   readonly #channel: RawChannel;
@@ -110,6 +123,8 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     promise.catch(() => {});
     this.#state = "returned";
+    // The server takes the call to be over, and does not wait for another one.
+    this.call = undefined;
     this.#unsent.whenRoom(this.#channel, () => {
       if (this.#channel.peerClosed) {
         this.#endStreamsIn(values, undefined);
@@ -153,7 +168,19 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   }
 
   #returnNow(values: readonly unknown[]): Promise<void> {
-    const sent = this.#respond("returned", values);
+    const goesOn = this.#request.again && values.length < 2 &&
+      !(values[0] instanceof Error) && this.tooLate === undefined &&
+      this.borrowed === undefined && this.meta === undefined &&
+      this.call?.isWholeRead === true;
+    const sent = this.#respond(
+      "returned",
+      values,
+      goesOn ? MAY_GO_ON : NOTHING_KEPT,
+    );
+    if (this.goesOn) {
+      this.call!.onGoOn?.();
+      return sent;
+    }
     // EOF before CLOSE: qtalk-js does not take a CLOSE alone for the end.
     if (this.#leavesClose) this.#channel.closeWrite();
     else this.#channel.shutdown();
@@ -345,12 +372,13 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     } catch (refusal) {
       lending = this.#lend(values, refusal, (plain) => {
         const lends = this.#session.prefix;
-        const more = extension && { ...extension, lends };
+        const more = extension && { ...extension, lends, again: undefined };
         return writer.response(plain, !ends, more, this);
       });
       message = lending.message;
     }
     this.#state = state;
+    this.goesOn = usual === MAY_GO_ON && lending === undefined;
     const { borrowed } = this;
     if (borrowed !== undefined) {
       borrowed.answered(keptIds, ends);

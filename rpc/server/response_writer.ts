@@ -16,7 +16,9 @@ import { carriesBytes } from "../wire/value_source.ts";
 
 /** The extension field for a caller of whose callbacks none is kept. */
 export const NOTHING_KEPT: ResponseExtension = { keptIds: [] };
-/** As above, for a stream of values. */
+/** As above, if the channel may have another call. */
+export const MAY_GO_ON: ResponseExtension = { keptIds: [], again: true };
+/** As the first, for a stream of values. */
 export const ONLY_TRAILER: ResponseExtension = { keptIds: [], trailer: true };
 
 /** As the first, for a call that becomes bytes: no functions follow. */
@@ -172,6 +174,7 @@ export class ResponseWriter {
       );
     }
     const isUsual = extension === undefined || extension === NOTHING_KEPT ||
+      extension === MAY_GO_ON ||
       extension === ONLY_TRAILER || extension === BYTES_FOLLOW;
     if (!isUsual) {
       return message.add(this.#codec, this.#headerValue(continued, extension));

@@ -179,9 +179,10 @@ export class Server {
         }
         return;
       }
+      let request: Request | null | undefined;
       try {
         reader ??= this.#readerOf(channel);
-        const request = this.#requests.read(reader, MAX_CALL_HEADER_SIZE);
+        request = this.#requests.read(reader, MAX_CALL_HEADER_SIZE);
         if (request === undefined) return reader.whenReadable(advance);
         idle = false;
         this.#idle--;
@@ -200,7 +201,22 @@ export class Server {
         if (error !== channel.failure) this.#options.onError(error, undefined);
         return;
       }
-      if (call.responder.state !== "returned") channel.whenClosed(advance);
+      if (call.responder.goesOn) return goOn();
+      if (call.responder.state === "returned") return;
+      channel.whenClosed(advance);
+      if (request.again) call.onGoOn = goOn;
+    };
+    /** Waits for another call, as for the first. */
+    const goOn = () => {
+      channel.cancelWhenClosed(advance);
+      this.#queueOf(call!).remove(call!);
+      call = undefined;
+      idle = true;
+      this.#idle++;
+      reader!.memory = this.#options.account.headers.reserved;
+      // The caller may close the channel without one.
+      channel.requireEof(() => {});
+      channel.whenReadable(advance);
     };
     channel.whenReadable(advance);
   }

@@ -46,7 +46,7 @@ export function releaserIn(
   if (releaser === undefined) {
     releaser = new Client(pool, {
       codec,
-      maxValueSize: 64, // The reply is `null`.
+      maxValueSize: 1024, // The reply is `null`, after its header.
       account: state.account,
       state,
       nested: true, // Calls that never end could take all the other channels.

@@ -42,6 +42,8 @@ export interface CallExtension {
   readonly from?: string | undefined;
   /** `false` asks the responder not to ping this side. Default: absent. */
   readonly ping?: false | undefined;
+  /** Whether the caller may make another call on the channel. Default: absent. */
+  readonly again?: boolean | undefined;
 }
 
 /** The value to encode as a call header. */

@@ -6,6 +6,7 @@
 import type { Codec } from "../../../codec/internal.ts";
 import type { CallHeader } from "./call_header.ts";
 import { decodeHeader, extensionOf } from "./header.ts";
+import { RESPONSE } from "./response_header.ts";
 
 /**
  * The value to encode as the call header of a call that is forwarded.
@@ -27,8 +28,9 @@ export function forwardedHeaderValue(
     // Without a version, it does not say that the caller is extended.
     return from === undefined ? header : { ...header, Q: { from } };
   }
-  // That of the caller is left out: it may be forwarded to where it came from.
-  const { from: _, ...others } = extension;
+  // That of the caller is left out: it may be forwarded to where it came from. And the
+  // channel to the target has one call, since the caller's next may go elsewhere.
+  const { from: _, again: __, ...others } = extension;
   const Q = withPing(others, refusesPings);
   if (deadline !== undefined) Q["deadline"] = deadline;
   if (from !== undefined) Q["from"] = from;
@@ -59,6 +61,6 @@ export function forwardedResponseValue(
   bytes: Uint8Array,
   refusesPings: boolean,
 ): unknown {
-  const header = decodeHeader(codec, bytes, "response");
+  const header = decodeHeader(codec, bytes, RESPONSE);
   return { ...header, Q: withPing(extensionOf(header) ?? {}, refusesPings) };
 }

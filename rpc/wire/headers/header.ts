@@ -5,11 +5,7 @@
  *
  * @module
  */
-import {
-  type Codec,
-  decodeWeighed,
-  type ValueWeight,
-} from "../../../codec/internal.ts";
+import type { Codec } from "../../../codec/internal.ts";
 import { RpcError } from "../../errors.ts";
 
 /**
@@ -25,44 +21,42 @@ export const VERSION = 1;
 /** Which of the two headers. */
 export type Which = "call" | "response";
 
-const CALL_KEYS = ["Selector", "S"];
-const RESPONSE_KEYS = ["Error", "E", "Continue", "C"];
-/**
- * The keys of a call header that only look like those which this side reads: Go
- * ignores the case of keys. And the fields of the reference's struct, which must
- * not be set from outside.
- */
-const REFUSED_IN_CALL = /^(?:selector|s|caller|decoder|context|channel)$/iu;
-/** The same for response headers. */
-const REFUSED_IN_RESPONSE = /^(?:error|e|continue|c)$/iu;
+/** What a kind of header may have. */
+export interface HeaderKind {
+  /** What errors call it. */
+  readonly name: Which;
+  /** The keys that this side reads. */
+  readonly keys: readonly string[];
+  /**
+   * Keys that only look like those: Go ignores the case of keys. And the fields of
+   * the reference's structs, which must not be set from outside.
+   */
+  readonly refused: RegExp;
+}
 
 /**
  * Decodes a header, and refuses one that other peers may read differently, by its
  * keys.
+ *
+ * @param value what the bytes are, if they were decoded
  */
 export function decodeHeader(
   codec: Codec,
   bytes: Uint8Array,
-  which: Which,
-  weight?: ValueWeight,
+  { name, keys: known, refused }: HeaderKind,
+  value: unknown = codec.decode(bytes),
 ): Record<string, unknown> {
-  const value = weight === undefined
-    ? codec.decode(bytes)
-    : decodeWeighed(codec, bytes, weight);
   // Codecs also return objects of other classes, such as bytes and dates.
   if (Object.prototype.toString.call(value) !== "[object Object]") {
-    throw malformed(which, "it is not a map");
+    throw malformed(name, "it is not a map");
   }
   const header = value as Record<string, unknown>;
   const keys = Object.keys(header);
   const count = codec.keyCount?.(bytes) ?? keys.length;
-  if (count !== keys.length) throw malformed(which, "it has a key twice");
-  const [known, refused] = which === "call"
-    ? [CALL_KEYS, REFUSED_IN_CALL]
-    : [RESPONSE_KEYS, REFUSED_IN_RESPONSE];
+  if (count !== keys.length) throw malformed(name, "it has a key twice");
   for (const key of keys) {
     if (!known.includes(key) && refused.test(key)) {
-      throw malformed(which, `"${key}" must not be one of its keys`);
+      throw malformed(name, `"${key}" must not be one of its keys`);
     }
   }
   return header;

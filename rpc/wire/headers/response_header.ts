@@ -12,6 +12,7 @@ import {
   extensionOf,
   fieldOf,
   foreignCodec,
+  type HeaderKind,
   SAME_CODEC,
   VERSION,
   wrongType,
@@ -60,6 +61,8 @@ export interface ReceivedHeader extends ResponseHeader {
   meta: Metadata | undefined;
   /** Whether the responder asks not to be pinged. */
   refusesPings: boolean;
+  /** Whether the channel may have another call. */
+  again: boolean;
 }
 
 /** What the field `Q` of a response header says, besides the version. */
@@ -76,7 +79,16 @@ export interface ResponseExtension {
   meta?: Metadata | undefined;
   /** `false` asks the caller not to ping this side. Default: absent. */
   ping?: false;
+  /** Whether the channel may have another call. Default: absent. */
+  again?: true | undefined;
 }
+
+/** Response headers. */
+export const RESPONSE: HeaderKind = {
+  name: "response",
+  keys: ["Error", "E", "Continue", "C"],
+  refused: /^(?:error|e|continue|c)$/iu,
+};
 
 /** No IDs of functions. */
 export const NO_IDS: readonly string[] = [];
@@ -96,10 +108,9 @@ export function responseHeaderValue(
   const text = error ?? null;
   const header = { Error: text, Continue: continued, E: text, C: continued };
   if (extension === undefined) return header;
-  const { keptIds, trailer, bytes, lends, ping, meta } = extension;
+  const { keptIds, ...more } = extension;
   const keep = keptIds.length === 0 ? undefined : keptIds;
-  const Q = { v: VERSION, ...about, keep, trailer, bytes, lends, ping, meta };
-  return { ...header, Q };
+  return { ...header, Q: { v: VERSION, ...about, keep, ...more } };
 }
 
 /**
@@ -143,7 +154,7 @@ export function decodeResponseHeader(
 }
 
 function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
-  const header = decodeHeader(codec, bytes, "response");
+  const header = decodeHeader(codec, bytes, RESPONSE);
   const error = fieldOf(header, "response", "Error", "E", undefined);
   const continued = fieldOf(header, "response", "Continue", "C", false);
   if (error !== undefined && typeof error !== "string") {
@@ -152,8 +163,10 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
   if (typeof continued !== "boolean") throw wrongType("response", "Continue");
   const saysNull = header["Error"] === null || header["E"] === null;
   const extension = extensionOf(header);
-  const form = extension?.["bytes"];
-  const lends = extension?.["lends"];
+  const { keep, trailer, bytes: form, lends, ping, again }: Record<
+    string,
+    unknown
+  > = extension ?? {};
   return {
     error,
     about: extension === undefined || error === undefined
@@ -162,12 +175,13 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
     continued,
     saysNull,
     extended: extension !== undefined,
-    keptIds: strings(extension?.["keep"]),
-    trailer: extension?.["trailer"] === true,
+    keptIds: strings(keep),
+    trailer: trailer === true,
     bytes: typeof form === "boolean" ? form : undefined,
     lends: typeof lends === "string" ? lends : undefined,
     meta: metaIn(extension),
-    refusesPings: extension?.["ping"] === false,
+    refusesPings: ping === false,
+    again: again === true,
   };
 }
 
