@@ -13,7 +13,7 @@ import {
   checkObject,
 } from "../check_option.ts";
 import type { Closable } from "./listener/types.ts";
-import { checkCloseOptions } from "./peer.ts";
+import { checkCloseOptions } from "./close_options.ts";
 
 export type { Closable };
 

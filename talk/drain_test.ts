@@ -12,7 +12,7 @@ import {
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "../tests/support/fake_time.ts";
 import { turn, until, watch, within } from "../tests/support/within.ts";
-import { uses } from "./peer.ts";
+import { uses } from "./peer_keys.ts";
 
 /** Two peers, the second of which drains. */
 class Lab {

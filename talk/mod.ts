@@ -75,16 +75,15 @@ export type {
   PeerListenerOptions,
 } from "./listener/types.ts";
 export { memoryPair, type MemoryPairOptions } from "./memory_pair.ts";
+export type { CloseOptions } from "./close_options.ts";
+export { DEFAULT_PEER_LIMITS, type PeerLimits } from "./peer_limits.ts";
 export {
-  type CloseOptions,
-  DEFAULT_PEER_LIMITS,
   type ErrorContext,
   Peer,
-  type PeerLimits,
   type PeerOptions,
-  type PeerStats,
   type PeerWith,
 } from "./peer.ts";
+export type { PeerStats } from "./peer_stats.ts";
 export type {
   BackoffOptions,
   ConnectionState,

@@ -1,9 +1,4 @@
-import {
-  type Carried,
-  type Codec,
-  DEFAULT_MAX_VALUE_SIZE,
-  json,
-} from "../codec/internal.ts";
+import { type Carried, type Codec, json } from "../codec/internal.ts";
 import {
   type ConnectionInfo,
   connectionLost,
@@ -11,7 +6,6 @@ import {
   MuxError,
   type PeerTransport,
   type PeerWay,
-  type Pem,
   type RawChannel,
   type RawSession,
   rawSession,
@@ -24,15 +18,9 @@ import {
   checkList,
   checkMethods,
   checkObject,
-  checkSignal,
-  checkTime,
-  type OptionRange,
-  TIME_RANGE,
-  withDefaults,
 } from "../check_option.ts";
 import { limitWait, settlesWithin } from "../time_limit.ts";
 import { printableText } from "../printable_text.ts";
-import { MAX_UINT32 } from "../uint32.ts";
 import {
   type Caller,
   type CallingPeer,
@@ -41,13 +29,9 @@ import {
   channelPool,
   checkHandler,
   Client,
-  DEFAULT_MAX_CALLBACKS,
-  DEFAULT_MAX_META_SIZE,
-  DEFAULT_QUEUE_LIMITS,
   type Handler,
   invoke,
   LazyServer,
-  MAX_META_SIZE,
   type Middleware,
   MiddlewareList,
   notFound,
@@ -55,11 +39,22 @@ import {
   remoteOf,
   Router,
   type RpcResponse,
-  type Server,
   type ServerOptions,
   SessionState,
 } from "../rpc/internal.ts";
+import { checkCloseOptions, type CloseOptions } from "./close_options.ts";
 import { errorPrinter } from "./errors.ts";
+import {
+  admit,
+  type CertificateOptions,
+  dialed,
+  listenerCertificate,
+  loadedServer,
+  type LoadedServerOption,
+  uses,
+} from "./peer_keys.ts";
+import { type PeerLimits, resolvePeerLimits } from "./peer_limits.ts";
+import type { PeerStats } from "./peer_stats.ts";
 import { checkObserver, type ObserverOption } from "./observe/option.ts";
 
 /** The second argument of {@linkcode PeerOptions.onError}. */
@@ -68,57 +63,6 @@ export interface ErrorContext {
   peer: Peer | undefined;
   /** The selector of the call, if the error belongs to one. */
   selector: string | undefined;
-}
-
-/** Limits of a peer. */
-export interface PeerLimits {
-  /**
-   * The largest size of a received value, and of all values of a complete response
-   * together, in bytes. An integer from 1 to 2^32 - 1. Default: 1 MiB.
-   */
-  maxValueSize?: number | undefined;
-  /**
-   * How many incoming calls are handled at the same time; further calls wait, with
-   * their arguments unread, until another one ends or its caller gives it up. In
-   * addition, as many nested calls are handled: calls of callbacks, and calls that
-   * a handler of the other side makes with `call.caller`. An integer of at least 1,
-   * or `Infinity`. Default: 1,024.
-   */
-  maxConcurrentCalls?: number | undefined;
-  /**
-   * How many calls may wait: incoming calls for others to end, and calls of this
-   * side for a channel. Further incoming calls fail with `busy: ...`, and further
-   * calls of this side with `limit-exceeded`. An integer of at least 0, or
-   * `Infinity`. Default: 16,384.
-   */
-  maxQueuedCalls?: number | undefined;
-  /**
-   * How many bytes the encoded requests of calls of this side that wait for a
-   * channel may have in total; further calls fail with `limit-exceeded`. An integer
-   * of at least 0. Default: 16 MiB.
-   */
-  maxQueuedCallSize?: number | undefined;
-  /**
-   * How long an incoming call may wait for others to end, in milliseconds; then
-   * it fails with `busy: ...`. A nested call of this side waits as long for a
-   * channel, and then fails with `limit-exceeded`. A number of at least 0; above
-   * 2^31 - 1 there is no limit. Default: 10,000.
-   */
-  callQueueTimeout?: number | undefined;
-  /**
-   * How many functions of this side the other side may be able to call, and streams
-   * to read; sending another one fails. An integer of at least 0, or `Infinity`.
-   * Default: 4,096.
-   */
-  maxCallbacks?: number | undefined;
-  /**
-   * The largest encoded size of the metadata of one call, of one response, and of
-   * what a stream of values adds at its end, in bytes. Larger metadata is not sent:
-   * the call, or its answer, fails with `too-large`. A call that arrives with
-   * larger metadata is refused with that code. An integer from 0 to 48 KiB.
-   * Default: 8 KiB.
-   */
-  maxMetaSize?: number | undefined;
 }
 
 /**
@@ -181,96 +125,11 @@ export type PeerWith<
 > = unknown extends Context ? Peer<C>
   : Peer<C> & CallingPeer<Context>;
 
-/** The key of what is done with a peer that this side has dialed. */
-export const dialed: unique symbol = Symbol("qtalk.dialed");
-
-/** How a listener introduces its peers. */
-export const admit: unique symbol = Symbol("qtalk.admit");
-
-/** The options with the certificate of a listener: other ones if that is renewed. */
-export interface CertificateOptions {
-  readonly cert: Pem;
-}
-
-/** The key of those of the listener that has accepted a peer. */
-export const listenerCertificate: unique symbol = Symbol(
-  "qtalk.listenerCertificate",
-);
-
-/**
- * The key of the option with the class of the server, for what has loaded it before
- * it makes a peer.
- */
-export const loadedServer: unique symbol = Symbol("qtalk.loadedServer");
-
-/** That option, for the options of peers that this package makes. */
-export interface LoadedServerOption {
-  /** With null, the server is loaded when the first call arrives. */
-  readonly [loadedServer]?: typeof Server | null | undefined;
-}
-
-/** What a listener asks about the use of its peers. */
-export const uses: unique symbol = Symbol("qtalk.uses");
-
 /** What the header of a call says that is made with `call.caller`. */
 const NESTED = Object.freeze({ nested: true });
 
 /** Milliseconds that closing waits for a module without which an error is lost. */
 const CLOSING_LOAD_TIMEOUT = 1_000;
-
-/** Figures of a session at one moment, for logs and metrics. */
-export interface PeerStats {
-  /** Bytes that have passed over the session, including the headers of frames. */
-  bytes: {
-    /** Bytes that came from the other side. */
-    received: number;
-    /** Bytes that were sent to the other side. */
-    sent: number;
-  };
-  /** Channels of both directions. Each call takes one. */
-  channels: {
-    /** Those that are open, a few spare ones included. */
-    open: number;
-    /** All that there have been. */
-    total: number;
-  };
-  /** Calls. */
-  calls: {
-    /** Calls of the other side that have begun. */
-    total: number;
-    /** Those of them whose handlers run. */
-    answering: number;
-    /** Calls of this side that wait for a channel. */
-    waiting: number;
-  };
-  /** As {@linkcode Peer.callbackCount}. */
-  callbacks: number;
-  /** Bytes of memory that the session holds for the other side. */
-  held: number;
-  /** As {@linkcode Peer.rtt}. */
-  rtt: number | undefined;
-}
-
-/** The defaults of {@linkcode PeerLimits}. */
-export const DEFAULT_PEER_LIMITS: Readonly<
-  Record<keyof PeerLimits, number>
-> = Object.freeze({
-  maxValueSize: DEFAULT_MAX_VALUE_SIZE,
-  maxConcurrentCalls: 1_024,
-  ...DEFAULT_QUEUE_LIMITS,
-  maxCallbacks: DEFAULT_MAX_CALLBACKS,
-  maxMetaSize: DEFAULT_MAX_META_SIZE,
-});
-
-const RANGES: Record<keyof PeerLimits, OptionRange> = {
-  maxValueSize: { min: 1, max: MAX_UINT32 },
-  maxConcurrentCalls: { min: 1, max: Infinity },
-  maxQueuedCalls: { min: 0, max: Infinity },
-  maxQueuedCallSize: { min: 0, max: Number.MAX_SAFE_INTEGER },
-  callQueueTimeout: TIME_RANGE,
-  maxCallbacks: { min: 0, max: Infinity },
-  maxMetaSize: { min: 0, max: MAX_META_SIZE },
-};
 
 /**
  * The codec of peers whose programs name none: one for all, because a codec has no
@@ -293,7 +152,7 @@ export function checkPeerOptions<C extends Carried, Context>(
   options: PeerOptions<C, Context> & ObserverOption,
 ): Record<keyof PeerLimits, number> {
   checkObject("options of peer", options);
-  const limits = withDefaults(options, DEFAULT_PEER_LIMITS, RANGES);
+  const limits = resolvePeerLimits(options);
   checkObserver(options);
   checkFunctions(options, "onError");
   const { handler, codec, codecs = [] } = options;
@@ -307,34 +166,6 @@ export function checkPeerOptions<C extends Carried, Context>(
 function checkCodec(name: string, codec: Codec): void {
   const expected = "a codec; write json()";
   checkMethods(`option "${name}"`, codec, expected, "encode", "decode");
-}
-
-/** Options for closing. */
-export interface CloseOptions {
-  /**
-   * How long calls in progress, of both directions, may take to end before the
-   * session is closed, in milliseconds. Calls that arrive meanwhile are refused
-   * with `unavailable: ...`. A number of at least 0; `Infinity` is no limit.
-   * Default: 0.
-   */
-  drainTimeout?: number | undefined;
-  /**
-   * Ends the wait for calls in progress: the session is closed at once. Default:
-   * no signal.
-   */
-  signal?: AbortSignal | undefined;
-}
-
-/**
- * Checks the options of `close()`.
- *
- * @throws {TypeError} if `signal` is not a signal
- * @throws {RangeError} if `drainTimeout` is out of range
- */
-export function checkCloseOptions(options: CloseOptions): void {
-  checkObject("options of close()", options);
-  checkSignal(options.signal);
-  checkTime("drainTimeout", options.drainTimeout);
 }
 
 /**

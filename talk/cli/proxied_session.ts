@@ -3,7 +3,7 @@ import { proxy } from "../../mux/mod.ts";
 import { limitWait } from "../../time_limit.ts";
 import { type ConnectOptions, dialSession } from "../dial/dial.ts";
 import type { Closable } from "../listener/types.ts";
-import type { CloseOptions } from "../peer.ts";
+import type { CloseOptions } from "../close_options.ts";
 
 /** A session that is proxied to a new one to an address. */
 export class ProxiedSession implements Closable {

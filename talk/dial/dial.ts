@@ -29,14 +29,8 @@ import {
   type ObserverOption,
 } from "../observe/option.ts";
 import type { Carried } from "../../codec/internal.ts";
-import {
-  checkPeerOptions,
-  dialed,
-  loadedServer,
-  type LoadedServerOption,
-  Peer,
-  type PeerOptions,
-} from "../peer.ts";
+import { checkPeerOptions, Peer, type PeerOptions } from "../peer.ts";
+import { dialed, loadedServer, type LoadedServerOption } from "../peer_keys.ts";
 import { loadServer } from "../../rpc/internal.ts";
 import type { Connected } from "./race.ts";
 import { checkSchemeOptions } from "../scheme_options.ts";

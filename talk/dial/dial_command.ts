@@ -12,7 +12,8 @@ import { isPermanent } from "../address.ts";
 import { reporter, TalkError } from "../errors.ts";
 import type { Carried } from "../../codec/internal.ts";
 import { observed, type ObserverOption } from "../observe/option.ts";
-import { checkPeerOptions, dialed, Peer, type PeerOptions } from "../peer.ts";
+import { checkPeerOptions, Peer, type PeerOptions } from "../peer.ts";
+import { dialed } from "../peer_keys.ts";
 
 export type { ChildProcessLike };
 

@@ -8,7 +8,7 @@ import type {
 } from "../../mux/internal.ts";
 import { MAX_DELAY, timeLimit } from "../../time_limit.ts";
 import { errorPrinter, reporter, TalkError } from "../errors.ts";
-import { checkCloseOptions, type CloseOptions } from "../peer.ts";
+import { checkCloseOptions, type CloseOptions } from "../close_options.ts";
 import { AcceptLoop } from "./accept_loop.ts";
 import { type AcceptIterator, Iterators, QUEUE_LENGTH } from "./iterators.ts";
 import {

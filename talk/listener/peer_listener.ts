@@ -7,11 +7,9 @@ import {
   admit,
   type CertificateOptions,
   loadedServer,
-  Peer,
-  type PeerOptions,
-  type PeerWith,
   uses,
-} from "../peer.ts";
+} from "../peer_keys.ts";
+import { Peer, type PeerOptions, type PeerWith } from "../peer.ts";
 import { type ResolvedSharedLimits, tookTooLong } from "./limits.ts";
 import { ConnectionListener } from "./listener.ts";
 import type { ListenerOptions, PeerListenerOptions } from "./types.ts";

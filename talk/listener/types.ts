@@ -6,7 +6,8 @@
  */
 import type { Carried } from "../../codec/internal.ts";
 import type { ConnectionInfo, WaitOptions } from "../../mux/internal.ts";
-import type { CloseOptions, ErrorContext, Peer } from "../peer.ts";
+import type { CloseOptions } from "../close_options.ts";
+import type { ErrorContext, Peer } from "../peer.ts";
 
 /** Options for accepting connections. */
 export interface ListenerOptions {

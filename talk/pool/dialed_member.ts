@@ -1,7 +1,8 @@
 import type { Carried } from "../../codec/internal.ts";
 import { redactedAddress } from "../../printable_text.ts";
 import type { Handler } from "../../rpc/internal.ts";
-import type { CloseOptions, Peer } from "../peer.ts";
+import type { CloseOptions } from "../close_options.ts";
+import type { Peer } from "../peer.ts";
 import {
   type Environment as ConnectionEnvironment,
   Reconnector,

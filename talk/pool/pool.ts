@@ -11,12 +11,8 @@ import type { Handler } from "../../rpc/internal.ts";
 import { MAX_DELAY } from "../../time_limit.ts";
 import { DEFAULT_CONNECT_TIMEOUT } from "../dial/dial.ts";
 import { TalkError } from "../errors.ts";
-import {
-  checkCloseOptions,
-  type CloseOptions,
-  handledTooLate,
-  type Peer,
-} from "../peer.ts";
+import { checkCloseOptions, type CloseOptions } from "../close_options.ts";
+import { handledTooLate, type Peer } from "../peer.ts";
 import { Backoff } from "../reconnect/backoff.ts";
 import { SharedHandlers } from "../reconnect/shared_handlers.ts";
 import type { ConnectionState, ReconnectOptions } from "../reconnect/types.ts";

@@ -7,7 +7,8 @@ import type { Carried } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
 import type { Caller, Handler, Middleware } from "../../rpc/internal.ts";
 import type { ConnectOptions } from "../dial/dial.ts";
-import type { CloseOptions, Peer, PeerOptions } from "../peer.ts";
+import type { CloseOptions } from "../close_options.ts";
+import type { Peer, PeerOptions } from "../peer.ts";
 import type { BackoffOptions, ConnectionState } from "../reconnect/types.ts";
 
 /**

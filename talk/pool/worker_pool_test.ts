@@ -18,7 +18,7 @@ import {
 } from "@std/assert";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import { turn, until, watch } from "../../tests/support/within.ts";
-import { dialed } from "../peer.ts";
+import { dialed } from "../peer_keys.ts";
 
 /** A worker, which answers a job when the test says so. */
 class Worker {

@@ -14,7 +14,8 @@ import {
   type ReconnectingDialOptions,
 } from "../dial/dial.ts";
 import { errorPrinter, reporter } from "../errors.ts";
-import { checkPeerOptions, loadedServer } from "../peer.ts";
+import { checkPeerOptions } from "../peer.ts";
+import { loadedServer } from "../peer_keys.ts";
 import { wait } from "./backoff.ts";
 import { Reconnector } from "./reconnector.ts";
 import type { ReconnectingPeer } from "./types.ts";

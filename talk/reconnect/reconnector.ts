@@ -28,12 +28,8 @@ import {
 } from "../../check_option.ts";
 import { Backoff } from "./backoff.ts";
 import { isOurs, TalkError } from "../errors.ts";
-import {
-  checkCloseOptions,
-  type CloseOptions,
-  handledTooLate,
-  type Peer,
-} from "../peer.ts";
+import { checkCloseOptions, type CloseOptions } from "../close_options.ts";
+import { handledTooLate, type Peer } from "../peer.ts";
 import { SharedHandlers } from "./shared_handlers.ts";
 import { DEFAULT_RECONNECT_OPTIONS } from "../dial/dial.ts";
 import type {

@@ -6,7 +6,8 @@
 import type { Carried } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
 import type { Caller, Handler, Middleware } from "../../rpc/internal.ts";
-import type { CloseOptions, Peer } from "../peer.ts";
+import type { CloseOptions } from "../close_options.ts";
+import type { Peer } from "../peer.ts";
 
 /** Options for the delays between attempts to connect. */
 export interface BackoffOptions {

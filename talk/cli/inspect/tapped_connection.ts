@@ -8,7 +8,7 @@ import {
   type SessionTrace,
   type Tracer,
 } from "../../observe/session_trace.ts";
-import type { CloseOptions } from "../../peer.ts";
+import type { CloseOptions } from "../../close_options.ts";
 import type { Recorder } from "./recording.ts";
 
 /**

@@ -13,7 +13,8 @@ import {
 import { type ConnectOptions, dial } from "../../dial/dial.ts";
 import { TalkError } from "../../errors.ts";
 import type { Closable } from "../../listener/types.ts";
-import type { CloseOptions, Peer } from "../../peer.ts";
+import type { CloseOptions } from "../../close_options.ts";
+import type { Peer } from "../../peer.ts";
 import type {
   ConnectionState,
   ReconnectingPeer,

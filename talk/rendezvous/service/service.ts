@@ -11,8 +11,8 @@ import {
 import {
   type CertificateOptions,
   listenerCertificate,
-  type Peer,
-} from "../../peer.ts";
+} from "../../peer_keys.ts";
+import type { Peer } from "../../peer.ts";
 import { checkProof, newNonce, readCertificate } from "../identity.ts";
 import { identitiesIn, isKnownAs } from "../known_as.ts";
 import {
