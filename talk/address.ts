@@ -47,14 +47,19 @@ export async function resolveAddress(
   const loading = name === "peer" ? peerScheme() : loadScheme(name);
   const scheme = loading && await loaded(verb, loading);
   if (scheme === undefined) {
-    const isOfWeb = /^https?$/.test(name);
+    const shown = redactedAddress(address);
+    const hint = /^https?$/.test(name)
+      ? "; use ws: or wss:"
+      : /^[^/]+:\d+$/.test(address)
+      ? `; for TCP, write "tcp://${shown}"`
+      : /^\.?\//.test(address)
+      ? `; for a Unix socket, write "unix:${shown}"`
+      : "";
     throw new TalkError(
       "unknown-scheme",
-      `Cannot use address "${
-        redactedAddress(address)
-      }": its scheme is not one of ${SCHEME_NAMES.join(", ")}, peer${
-        isOfWeb ? "; use ws: or wss:" : ""
-      }`,
+      `Cannot use address "${shown}": its scheme is not one of ${
+        SCHEME_NAMES.join(", ")
+      }, peer${hint}`,
     );
   }
   return { scheme, rest: address.slice(colon + 1) };

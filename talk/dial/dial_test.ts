@@ -211,12 +211,21 @@ Deno.test("dial(): the error for an unknown scheme lists the known schemes", asy
   }
 });
 
-Deno.test("dial(): the error for an address of the web names the scheme to use", async () => {
-  for (const address of ["http://localhost:8000/", "HTTPS://example.com/"]) {
+Deno.test("dial(): the error for an address without a scheme, or of the web, says what to write", async () => {
+  for (
+    const [address, hint] of [
+      ["http://localhost:8000/", "use ws: or wss:"],
+      ["HTTPS://example.com/", "use ws: or wss:"],
+      ["localhost:8000", 'for TCP, write "tcp://localhost:8000"'],
+      ["[::1]:8000", 'for TCP, write "tcp://[::1]:8000"'],
+      ["/run/a.sock", 'for a Unix socket, write "unix:/run/a.sock"'],
+      ["./a.sock", 'for a Unix socket, write "unix:./a.sock"'],
+    ] as const
+  ) {
     for (const open of [() => dial(address), () => listen(address)]) {
       const error = await assertRejects(open, TalkError);
       assertEquals(error.code, "unknown-scheme");
-      assert(error.message.endsWith("; use ws: or wss:"), error.message);
+      assert(error.message.endsWith(`; ${hint}`), error.message);
     }
   }
 });
