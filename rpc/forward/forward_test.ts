@@ -141,6 +141,23 @@ test("forward(): the header is encoded again, with the canonical selector and al
   }
 });
 
+test("forward(): a target that says unasked that the channel may have another call is not believed", async (t) => {
+  const { client, backend } = scriptsOf(t);
+  const call = await rawOpen(client);
+  await call.values({ S: "x", Q: { v: 1, again: true } }, null);
+  const there = await rawAccept(backend);
+  await there.read(2);
+  const Q = { v: 1, again: true, other: 1 };
+  await there.values({ Continue: false, Q }, "done");
+  await there.eof();
+  await there.close();
+  assertEquals(await call.read(2), [
+    { Continue: false, Q: { v: 1, other: 1 } },
+    "done",
+  ]);
+  await call.close();
+});
+
 test("forward(): a call whose header gets too long is not forwarded, and leaves its channel to the next one", async (t) => {
   const { client, backend } = scriptsOf(t);
   const long = await rawOpen(client);

@@ -67,7 +67,8 @@ export function refusalIn(
 /**
  * A response header says about its sender whether it may be pinged. The caller takes
  * that to be this side, so it gets another header if the two differ: the one that
- * this returns.
+ * this returns. The same if the target says that the channel may have another call,
+ * which it was not asked for.
  */
 export function changedHeader(
   bytes: Uint8Array,
@@ -81,7 +82,8 @@ export function changedHeader(
     if (received.refusesPings && pool.session !== undefined) {
       pool.session.peerRefusesPings = true;
     }
-    return !received.extended || received.refusesPings === refusesPings
+    return !received.extended ||
+        received.refusesPings === refusesPings && !received.again
       ? undefined
       : encoded(codec, forwardedResponseValue(codec, bytes, refusesPings));
   } catch {

@@ -37,7 +37,7 @@ export interface TraceContext {
   flushed(channel: ChannelTrace): void;
 }
 
-/** A channel as it was seen, and the call on it. */
+/** A channel as it was seen, and the calls on it, one after the other. */
 export class ChannelTrace implements ObservedChannel {
   readonly number: number;
   readonly opener: End;
@@ -58,6 +58,9 @@ export class ChannelTrace implements ObservedChannel {
   #codec: Codec | undefined;
   #closer: End | undefined;
   #over = false;
+  #calls = 0;
+  /** What each end had sent when the last call ended. */
+  #sentBefore: Readonly<Record<End, number>> = { near: 0, far: 0 };
 
   /** Makes a channel that one end has requested. */
   constructor(number: number, opener: End, context: TraceContext) {
@@ -185,6 +188,7 @@ export class ChannelTrace implements ObservedChannel {
     if (codec === undefined || header === undefined) return false;
     this.#codec = codec;
     this.call = {
+      number: ++this.#calls,
       selector: header.selector,
       codec: codec.name,
       extension: header.extension,
@@ -254,6 +258,7 @@ export class ChannelTrace implements ObservedChannel {
         value,
       });
     }
+    if (by !== this.opener && index === 0) this.#endIfAgain();
     return true;
   }
 
@@ -307,23 +312,53 @@ export class ChannelTrace implements ObservedChannel {
     if (!this.#argumentAwaited) this.#context.flushed(this);
   }
 
-  #endCall(isLost: boolean): void {
-    const { call } = this;
-    if (call !== undefined) {
-      this.#context.emit({
-        type: "call-end",
-        channel: this,
-        call,
-        outcome: this.#outcome(isLost),
-        duration: this.#context.now() - call.time,
-        continued: this.#answer?.continued ?? false,
-        values: {
-          near: Math.max(0, this.#directions.near.values),
-          far: Math.max(0, this.#directions.far.values),
-        },
-      });
+  /**
+   * Ends the call whose answer is complete, if the channel may have another one.
+   * If the caller has sent more than its argument, it follows other rules than
+   * this side knows: all that follows is shown as values of this call.
+   */
+  #endIfAgain(): void {
+    const answer = this.#answer!;
+    const mayGoOn = this.call?.extension?.again === true &&
+      answer.extension?.again === true &&
+      answer.error === undefined && !answer.continued &&
+      this.#directions[this.opener].values === 1;
+    if (!mayGoOn) return;
+    this.#reportEnd(false);
+    this.call = undefined;
+    this.#answer = undefined;
+    this.#sentBefore = { ...this.sent };
+    for (const direction of Object.values(this.#directions)) {
+      direction.values = -1;
+      direction.raw = direction.controls = false;
     }
+  }
+
+  #endCall(isLost: boolean): void {
+    this.#reportEnd(isLost);
     this.#finish();
+  }
+
+  #reportEnd(isLost: boolean): void {
+    const { call } = this;
+    if (call === undefined) return;
+    const { near, far } = this.#directions;
+    this.#context.emit({
+      type: "call-end",
+      channel: this,
+      call,
+      outcome: this.#outcome(isLost),
+      duration: this.#context.now() - call.time,
+      continued: this.#answer?.continued ?? false,
+      values: {
+        near: Math.max(0, near.values),
+        far: Math.max(0, far.values),
+      },
+      sent: {
+        near: this.sent.near - this.#sentBefore.near,
+        far: this.sent.far - this.#sentBefore.far,
+      },
+    });
   }
 
   #outcome(isLost: boolean): ObservedCallEnd["outcome"] {
@@ -345,7 +380,7 @@ export class ChannelTrace implements ObservedChannel {
 /** What was read of one direction. */
 interface Direction {
   readonly scanner: ValueScanner;
-  /** Values after the header; -1 before it. */
+  /** Values after the header of the call; -1 before it. */
   values: number;
   /** Whether the values are bytes, as a header within the stream says. */
   raw: boolean;

@@ -57,7 +57,10 @@ export interface ObservedChannel {
   readonly sent: Readonly<Record<End, number>>;
   /** Bytes that each end may still send; 0 until the channel is confirmed. */
   readonly window: Readonly<Record<End, number>>;
-  /** The call on it, once its header was read. */
+  /**
+   * The call on it, once its header was read. Undefined again when it has ended and
+   * the channel may have another one.
+   */
   readonly call: ObservedCall | undefined;
 }
 
@@ -121,6 +124,8 @@ export interface ObservedValue {
 
 /** A call, as its header says. */
 export interface ObservedCall {
+  /** Its number among the calls of its channel, from 1. */
+  readonly number: number;
   /** What is called, as it was sent. */
   readonly selector: string;
   /** The codec of the call, such as `"JSON"`; undefined if it is unknown. */
@@ -207,7 +212,7 @@ export interface ObservedBytes extends ObservedBase {
   readonly by: End;
   /** The channel. */
   readonly channel: ObservedChannel;
-  /** The call; undefined if the channel did not begin with the header of one. */
+  /** The call; undefined if the bytes came where the header of one was due. */
   readonly call: ObservedCall | undefined;
   /** How many bytes. */
   readonly size: number;
@@ -217,7 +222,10 @@ export interface ObservedBytes extends ObservedBase {
   readonly first: boolean;
 }
 
-/** A call has ended: both ends have closed its channel, or the session has ended. */
+/**
+ * A call has ended: its answer is complete and its channel may have another one,
+ * both ends have closed the channel, or the session has ended.
+ */
 export interface ObservedCallEnd extends ObservedBase {
   /** The kind of event. */
   readonly type: "call-end";
@@ -239,6 +247,8 @@ export interface ObservedCallEnd extends ObservedBase {
   readonly continued: boolean;
   /** How many values each end sent, without headers. */
   readonly values: Readonly<Record<End, number>>;
+  /** Payload bytes that each end has sent on the channel for this call. */
+  readonly sent: Readonly<Record<End, number>>;
 }
 
 /** An event of a session. */

@@ -83,6 +83,87 @@ for (const codec of [undefined, cbor()]) {
   });
 }
 
+/** The channel and the number of each call, its selector and how it ended. */
+function endsIn(events: readonly ObservedEvent[]): string[] {
+  return events.flatMap((event) => {
+    if (event.type !== "call-end") return [];
+    const { channel, call, outcome, values } = event;
+    const sent = call.caller === "near" ? values.near : values.far;
+    const got = values.near + values.far - sent;
+    return [
+      `#${channel.number} ${call.number} ${call.selector} ${outcome} ${sent}:${got}`,
+    ];
+  });
+}
+
+for (const codec of [undefined, cbor()]) {
+  Deno.test(`observer: both ends hear of each call of a channel, in ${codec?.name ?? "JSON"}`, async () => {
+    const near = recorder(), far = recorder();
+    const gates = new Map<number, () => void>();
+    const [client, server] = memoryPair({ codec, observer: near.observer }, {
+      codec,
+      observer: far.observer,
+      onError: () => {},
+      handler: handlerFrom({
+        echo: (value: unknown) => value,
+        fail: (text: string) => {
+          throw new Error(text);
+        },
+        async *count(n: number) {
+          for (let i = 1; i <= n; i++) yield i;
+        },
+        wait: (n: number) =>
+          new Promise<number>((resolve) => gates.set(n, () => resolve(n))),
+      }),
+    });
+    const callOf = async (n: number) => {
+      assertEquals(await client.call("echo", [n]), n);
+    };
+    // One after the other, on one channel; an error ends it.
+    for (let i = 0; i < 5; i++) await callOf(i);
+    await assertRejects(() => client.call("fail", ["no"]));
+    await callOf(6);
+    const stream = await client.request("count", [3]);
+    assertEquals(await Array.fromAsync(stream), [1, 2, 3]);
+    // At the same time, on channels of their own, and answered in another order.
+    const waiting = [0, 1, 2].map((n) => client.call("wait", [n]));
+    while (gates.size < 3) await callOf(gates.size);
+    for (const n of [2, 0, 1]) {
+      gates.get(n)!();
+      assertEquals(await waiting[n], n);
+    }
+    await client.close();
+    await server.close();
+
+    for (const { events } of [near, far]) {
+      const calls = events.filter((event) => event.type === "call");
+      const answers = events.filter((event) => event.type === "answer");
+      const ends = events.filter((event) => event.type === "call-end");
+      assertEquals([answers.length, ends.length], [calls.length, calls.length]);
+      for (const { call, argument } of calls) {
+        const answer = answers.find((answer) => answer.call === call)!;
+        const end = ends.find((end) => end.call === call)!;
+        const failed = call.selector === "fail";
+        assertEquals(end.outcome, failed ? "failed" : "answered");
+        assertEquals(answer.error, failed ? "no" : undefined);
+        if (/echo|wait/.test(call.selector)) {
+          assertEquals([answer.value!.value], argument!.value);
+        }
+        assert(end.time >= answer.time && end.duration >= answer.duration);
+        assert(end.sent.near > 20 && end.sent.near < 500, `${end.sent.near}`);
+        assert(end.sent.far > 20 && end.sent.far < 500, `${end.sent.far}`);
+      }
+      const firstFive = calls.slice(0, 5);
+      assertEquals(firstFive.map(({ call }) => call.number), [1, 2, 3, 4, 5]);
+      assertEquals(new Set(firstFive.map(({ channel }) => channel)).size, 1);
+      const waits = calls.filter(({ call }) => call.selector === "wait");
+      assertEquals(new Set(waits.map(({ channel }) => channel)).size, 3);
+      assertEquals(events.filter(({ type }) => type === "bytes"), []);
+    }
+    assertEquals(endsIn(near.events).toSorted(), endsIn(far.events).toSorted());
+  });
+}
+
 Deno.test("observer: sessions of a listener have numbers of their own", async () => {
   const { events, observer, heard } = recorder();
   await using listener = await listen("tcp://127.0.0.1:0", {

@@ -182,7 +182,11 @@ test("observer: over quic: with qtalk-go's dialect, it hears of channels and cal
     { handler: handlerFrom(service) },
   );
   assertEquals(await client.call("add", [1, 2]), 3);
-  const ended = (event: ObservedEvent) => event.type === "call-end";
+  assertEquals(await client.call("add", [3, 4]), 7);
+  // An error ends the channel.
+  await assertRejects(() => client.call("fail"));
+  const ended = (event: ObservedEvent) =>
+    event.type === "channel" && event.state === "closed";
   await Promise.all([here.heard(ended), there.heard(ended)]);
   await client.close();
   await server.close();
@@ -191,20 +195,40 @@ test("observer: over quic: with qtalk-go's dialect, it hears of channels and cal
     "near calls add [1,2]",
     "far answers 3",
     "answered",
+    "near calls add [3,4]",
+    "far answers 7",
+    "answered",
+    "near calls fail null",
+    "far answers too much",
+    "failed",
   ]);
   assertEquals(said(there.events), [
     "far calls add [1,2]",
     "near answers 3",
     "answered",
+    "far calls add [3,4]",
+    "near answers 7",
+    "answered",
+    "far calls fail null",
+    "near answers too much",
+    "failed",
   ]);
   for (const { events } of [here, there]) {
     assertEquals(frames(events), []);
-    assertEquals(states(events).slice(0, 3), [
-      "session opened",
-      "channel opened",
-      "channel closed",
-    ]);
+    const [session] = states(events);
+    assertEquals(session, "session opened");
     assertEquals(states(events).at(-1), "session closed");
+    const calls = events.filter((event) => event.type === "call");
+    const { channel } = calls[0]!;
+    assertEquals(calls.map((call) => call.channel), [
+      channel,
+      channel,
+      channel,
+    ]);
+    const ofChannel = events.filter((event) =>
+      event.type === "channel" && event.channel === channel
+    );
+    assertEquals(states(ofChannel), ["channel opened", "channel closed"]);
   }
 });
 

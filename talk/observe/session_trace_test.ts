@@ -158,6 +158,246 @@ Deno.test("SessionTrace: bytes after a continued response are found, whatever th
   }
 });
 
+/** A header of a side that would have other calls on the channel. */
+const again = (header: object) =>
+  value({ ...header, Q: { v: 1, again: true } });
+
+/** A trace with an open channel. */
+function tracedChannel() {
+  const made = traced();
+  const { trace } = made;
+  trace.push("near", open(0));
+  trace.push("far", confirm(0, 0));
+  return {
+    ...made,
+    near: (...values: Uint8Array[]) =>
+      trace.push("near", data(0, concat(...values))),
+    far: (...values: Uint8Array[]) =>
+      trace.push("far", data(0, concat(...values))),
+    close() {
+      trace.push("far", close(0));
+      trace.push("near", close(0));
+    },
+  };
+}
+
+/** What was reported of calls, in words. */
+function callsIn(events: readonly ObservedEvent[]): string[] {
+  return events.flatMap((event) => {
+    switch (event.type) {
+      case "call": {
+        const { number, selector } = event.call;
+        return [`${number} ${selector} ${event.argument?.value}`];
+      }
+      case "answer":
+        return [
+          `${event.call.number} ${event.error ?? event.value?.value ?? "…"}`,
+        ];
+      case "value":
+        return [`${event.call.number} value ${event.value.value}`];
+      case "bytes":
+        return [`${event.call?.number} ${event.size} bytes`];
+      case "call-end":
+        return [`${event.call.number} ${event.outcome}`];
+      default:
+        return [];
+    }
+  });
+}
+
+Deno.test("SessionTrace: each call of a channel is reported as one of its own", () => {
+  for (const inPieces of [false, true]) {
+    const { events, trace, near, far, close } = tracedChannel();
+    const send = (end: typeof near, ...values: Uint8Array[]) => {
+      const bytes = concat(...values);
+      if (!inPieces) return end(bytes);
+      for (const byte of bytes) end(new Uint8Array([byte]));
+    };
+    send(near, again({ S: "a" }), value(1));
+    send(far, again({ E: null }), value("one"));
+    send(near, again({ S: "b" }), value(22));
+    send(far, again({ E: null }), value("two"));
+    // The last one does not end the channel by itself.
+    send(near, value({ S: "c", Q: { v: 1 } }), value(333));
+    send(far, value({ E: "no", Q: { v: 1 } }), value(null));
+    close();
+    assertEquals(callsIn(events), [
+      "1 a 1",
+      "1 one",
+      "1 answered",
+      "2 b 22",
+      "2 two",
+      "2 answered",
+      "3 c 333",
+      "3 no",
+      "3 failed",
+    ]);
+    const ends = events.filter((event) => event.type === "call-end");
+    const header = again({ S: "a" }).length;
+    const answer = again({ E: null }).length;
+    assertEquals(ends.slice(0, 2).map(({ sent }) => sent), [
+      { near: header + 5, far: answer + 9 },
+      { near: header + 6, far: answer + 9 },
+    ]);
+    assertEquals(ends.map(({ values }) => values), [
+      { near: 1, far: 1 },
+      { near: 1, far: 1 },
+      { near: 1, far: 1 },
+    ]);
+    for (const { time, call, duration } of ends) {
+      assert(duration < time - call.time + 2, "a call begins with its header");
+    }
+    const times = ends.map(({ call }) => call.time);
+    assertEquals(times, times.toSorted((a, b) => a - b));
+    assert(times[1]! > ends[0]!.time);
+    assertEquals(trace.openChannels, 0);
+  }
+});
+
+Deno.test("SessionTrace: a channel between two calls has no call, and ends without one", () => {
+  for (const lost of [false, true]) {
+    const { events, trace, near, far, close } = tracedChannel();
+    near(again({ S: "a" }), value(1));
+    far(again({ E: null }), value(2));
+    const before = events.length;
+    if (!lost) close();
+    trace.close();
+    for (const event of events.slice(before)) {
+      if ("channel" in event) assertEquals(event.channel?.call, undefined);
+      assert(event.type !== "call-end");
+    }
+    assertEquals(callsIn(events), ["1 a 1", "1 2", "1 answered"]);
+  }
+});
+
+Deno.test("SessionTrace: a call of a channel that others had before can be given up, lost, or unanswered", () => {
+  for (const outcome of ["cancelled", "unanswered", "lost"] as const) {
+    const { events, trace, near, far } = tracedChannel();
+    near(again({ S: "a" }), value(1));
+    far(again({ E: null }), value(2));
+    near(again({ S: "b" }), value(3));
+    if (outcome === "unanswered") trace.push("far", close(0));
+    if (outcome !== "lost") trace.push("near", close(0));
+    if (outcome === "cancelled") trace.push("far", close(0));
+    trace.close();
+    assertEquals(callsIn(events).slice(3), ["2 b 3", `2 ${outcome}`]);
+  }
+});
+
+Deno.test("SessionTrace: a channel has another call only if both sides said so, and the answer is a single value", () => {
+  const said = { v: 1, again: true };
+  const headers: [call: object, answer: object][] = [
+    [{ S: "a", Q: said }, { E: null }],
+    [{ S: "a" }, { E: null, Q: said }],
+    [{ S: "a", Q: said }, { E: null, Q: { v: 1, again: 1 } }],
+    [{ S: "a", Q: said }, { C: true, Q: said }],
+    [{ S: "a", Q: said }, { E: "no", Q: said }],
+  ];
+  for (const [call, answer] of headers) {
+    const { events, near, far, close } = tracedChannel();
+    near(value(call), value(1));
+    far(value(answer), value(2));
+    assertEquals(events.some(({ type }) => type === "call-end"), false);
+    close();
+    assertEquals(events.filter(({ type }) => type === "call-end").length, 1);
+  }
+});
+
+Deno.test("SessionTrace: an answer whose value comes late ends its call with that value", () => {
+  const { events, trace, near, far } = tracedChannel();
+  near(again({ S: "a" }), value(1));
+  far(again({ E: null }));
+  trace.flush(0);
+  assertEquals(callsIn(events), ["1 a 1", "1 …"]);
+  far(value(2));
+  near(again({ S: "b" }), value(3));
+  assertEquals(callsIn(events).slice(2), [
+    "1 value 2",
+    "1 answered",
+    "2 b 3",
+  ]);
+});
+
+Deno.test("SessionTrace: what follows an answer on a channel without a call is shown as bytes of no call", () => {
+  const extra: Uint8Array[] = [
+    value("more"),
+    again({ E: null }),
+    new Uint8Array(100),
+    new TextEncoder().encode("HTTP/1.1 400 Bad Request"),
+  ];
+  for (const bytes of extra) {
+    for (const together of [true, false]) {
+      const { events, near, far, close } = tracedChannel();
+      near(again({ S: "a" }), value(1));
+      if (together) far(again({ E: null }), value(2), bytes);
+      else {
+        far(again({ E: null }), value(2));
+        far(bytes);
+      }
+      // The caller had begun another call when they arrived.
+      near(again({ S: "b" }), value(3));
+      close();
+      assertEquals(callsIn(events), [
+        "1 a 1",
+        "1 2",
+        "1 answered",
+        `undefined ${bytes.length} bytes`,
+        "2 b 3",
+        "2 unanswered",
+      ]);
+    }
+  }
+});
+
+Deno.test("SessionTrace: a caller that sends what is no header on a channel without a call sends bytes", () => {
+  const { events, near, far, close } = tracedChannel();
+  near(again({ S: "a" }), value(1));
+  far(again({ E: null }), value(2));
+  near(value([1]), value(3));
+  close();
+  assertEquals(callsIn(events).slice(2), [
+    "1 answered",
+    `undefined ${value([1]).length + value(3).length} bytes`,
+  ]);
+});
+
+Deno.test("SessionTrace: a header before the answer is a further value of the call, and so is what follows", () => {
+  const { events, near, far, close } = tracedChannel();
+  near(again({ S: "a" }), value(1), again({ S: "b" }), value(2));
+  far(again({ E: null }), value("one"));
+  far(again({ E: null }), value("two"));
+  close();
+  assertEquals(callsIn(events), [
+    "1 a 1",
+    "1 value [object Object]",
+    "1 value 2",
+    "1 one",
+    "1 value [object Object]",
+    "1 value two",
+    "1 answered",
+  ]);
+});
+
+Deno.test("SessionTrace: a header that has begun before the answer is that of the next call", () => {
+  const { events, near, far } = tracedChannel();
+  const header = again({ S: "b" });
+  near(again({ S: "a" }), value(1), header.subarray(0, 9));
+  far(again({ E: null }), value(2));
+  near(header.subarray(9), value(3));
+  assertEquals(callsIn(events).slice(2), ["1 answered", "2 b 3"]);
+});
+
+Deno.test("SessionTrace: the calls of a channel leave nothing behind", () => {
+  const { tracer, near, far } = tracedChannel();
+  const long = value("x".repeat(1_000));
+  for (let i = 0; i < 1_000; i++) {
+    near(again({ S: `call${i}` }), long);
+    far(again({ E: null }), long);
+  }
+  // Without it, the budget would be used up by what was kept.
+  assertEquals(tracer.budget.take(MAX_CAPTURED), true);
+});
+
 Deno.test("SessionTrace: an ID that is used again is a new channel", () => {
   const { events, trace } = traced();
   for (const selector of ["first", "second"]) {

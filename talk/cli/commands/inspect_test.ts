@@ -162,6 +162,49 @@ Deno.test("qtalk inspect: a recording is opened again, with filters", async () =
   await Deno.remove(folder, { recursive: true });
 });
 
+Deno.test("qtalk inspect: of a channel with several calls, --selector shows those that are wanted", async () => {
+  const file = await Deno.makeTempFile();
+  await using target = await server();
+  const live = await inspecting(
+    target.addr,
+    ["--calls", "--save", file],
+    async (address) => {
+      await using peer = await dial(address);
+      for (let n = 0; n < 4; n++) {
+        assertEquals(await peer.call("echo", [n]), n);
+        assertEquals(await peer.call("math.add", [n, 1]), n + 1);
+      }
+    },
+  );
+  const calls = live.slice(1, -1).map((line) => line.replace(/#\d+ +/, ""));
+  const expected = [0, 1, 2, 3].map((n) => [
+    `1 → echo(${n})`,
+    `1 ← ${n}`,
+    `1 → math.add(${n}, 1)`,
+    `1 ← ${n + 1}`,
+  ]);
+  assertEquals(calls, expected.flat());
+  const channels = live.flatMap((line) => /→ #(\d+)/.exec(line)?.[1] ?? []);
+  // The first call has a channel of its own.
+  assertEquals([channels.length, new Set(channels).size], [8, 2]);
+
+  const shown = await cli(["inspect", file, "--selector=echo"]);
+  const lines = plain(shown.stdout).slice(1, -1)
+    .filter((line) => line.includes(`#${channels.at(-1)} `))
+    .map((line) => line.replace(/#\d+ +/, "").replace(/B .*/, "B"));
+  const sizes = (line: string) => line.replace(/\d+ B/, "n B");
+  assertEquals(
+    lines.map(sizes),
+    [1, 2, 3].flatMap((n) => [
+      "1 → DATA          n B",
+      `1 → echo(${n})`,
+      "1 ← DATA          n B",
+      `1 ← ${n}`,
+    ]),
+  );
+  await Deno.remove(file);
+});
+
 Deno.test("qtalk inspect: over stdio, lines go to stderr and stdout carries frames", async () => {
   await using target = await server();
   const [program, ...args] = cliCommand(["inspect", "stdio:", target.addr]);

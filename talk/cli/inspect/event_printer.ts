@@ -54,6 +54,7 @@ const QUIET = new Set([
   "ping",
   "code",
   "from",
+  "again",
 ]);
 
 /** Bytes of a direction that were seen, and when that was printed. */
