@@ -65,9 +65,9 @@ export function refusalIn(
 }
 
 /**
- * A response header says about its sender whether it may be pinged. The caller takes
- * that to be this side, so it gets another header if the two differ: the one that
- * this returns.
+ * A response header says about its sender whether it may be pinged, and whether its
+ * channel may have another call. The caller takes that to be this side, so it gets
+ * another header if the two differ: the one that this returns.
  */
 export function changedHeader(
   bytes: Uint8Array,
@@ -81,7 +81,8 @@ export function changedHeader(
     if (received.refusesPings && pool.session !== undefined) {
       pool.session.peerRefusesPings = true;
     }
-    return !received.extended || received.refusesPings === refusesPings
+    const isSame = received.refusesPings === refusesPings && !received.again;
+    return !received.extended || isSame
       ? undefined
       : encoded(codec, forwardedResponseValue(codec, bytes, refusesPings));
   } catch {

@@ -28,9 +28,8 @@ export function forwardedHeaderValue(
     // Without a version, it does not say that the caller is extended.
     return from === undefined ? header : { ...header, Q: { from } };
   }
-  // That of the caller is left out: it may be forwarded to where it came from. And the
-  // channel to the target has one call, since the caller's next may go elsewhere.
-  const { from: _, again: __, ...others } = extension;
+  // That of the caller is left out: it may be forwarded to where it came from.
+  const { from: _, ...others } = extension;
   const Q = withPing(others, refusesPings);
   if (deadline !== undefined) Q["deadline"] = deadline;
   if (from !== undefined) Q["from"] = from;
@@ -39,13 +38,14 @@ export function forwardedHeaderValue(
 
 /**
  * The field `Q` of a header that is forwarded. Its member `ping` is about this side
- * then, and not about the peer that sent the header.
+ * then, and not about the peer that sent the header. And the channel to the target has
+ * one call, since the caller's next may go elsewhere.
  */
 function withPing(
   extension: Readonly<Record<string, unknown>>,
   refusesPings: boolean,
 ): Record<string, unknown> {
-  const { ping: _, ...others } = extension;
+  const { ping: _, again: __, ...others } = extension;
   return refusesPings ? { ...others, ping: false } : others;
 }
 
