@@ -11,6 +11,7 @@ import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
+import { collectGarbage } from "../../tests/support/memory.ts";
 import {
   rawAccept,
   type RawChannel,
@@ -220,6 +221,8 @@ test("kept channels: the limit for values does not limit headers", async (t) => 
 });
 
 test("kept channels: draining waits for a call on one, and no longer", async (t) => {
+  // No timer closes the channel.
+  t.time();
   for (const closer of [0, 1]) {
     const answer = Promise.withResolvers<number>();
     const running = Promise.withResolvers<void>();
@@ -458,3 +461,69 @@ for (const codec of [json(), cbor(), msgpack()]) {
     assertEquals(client.stats.channels.total, 2);
   });
 }
+
+test("kept channels: one that waits refers to nothing of its last call", async (t) => {
+  const calls: WeakRef<Call>[] = [];
+  const [client] = t.pair({}, {
+    handler: async (call, respond) => {
+      calls.push(new WeakRef(call));
+      await respond.return(await call.receive());
+    },
+  });
+  for (let i = 0; i < 3; i++) await client.call("x", [i]);
+  for (let i = 0; i < 20 && calls.some((call) => call.deref()); i++) {
+    await turn();
+    collectGarbage();
+  }
+  assertEquals(calls.map((call) => call.deref()), [
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
+
+test("kept channels: bursts of calls use up no idle frames", async (t) => {
+  const time = t.time();
+  const session = { maxIdleFrames: 64 };
+  const [client, server] = t.pair({ session }, {
+    session,
+    handler: handlerFrom((n: number) => n),
+  });
+  for (let burst = 0; burst < 300; burst++) {
+    const calls = Array.from({ length: 30 }, (_, i) => client.call("x", [i]));
+    await Promise.all(calls);
+    for (let i = 0; i < 8; i++) time.tick(1_000);
+    for (let i = 0; i < 3; i++) await turn();
+  }
+  assertEquals(await client.call("x", [1]), 1);
+  assert(server.stats.channels.open < 8);
+  await client.close();
+});
+
+test("kept channels: a call given up when its answer has arrived leaves the next one alone", async (t) => {
+  const { peer, raw } = t.scriptedPeer();
+  const controller = new AbortController();
+  const first = peer.call("x", null, { signal: controller.signal });
+  const channel = await rawAccept(raw);
+  await channel.read(2);
+  await channel.values(ONLY_AGAIN, 1);
+  controller.abort();
+  assertEquals(await first, 1);
+  const second = peer.call("y");
+  await channel.read(2);
+  await channel.values(ONLY_AGAIN, 2);
+  assertEquals(await second, 2);
+});
+
+test("kept channels: a call whose channel the responder closes unread fails", async (t) => {
+  const { peer, raw } = t.scriptedPeer();
+  const first = peer.call("x");
+  const channel = await rawAccept(raw);
+  await channel.read(2);
+  await channel.values(ONLY_AGAIN, 1);
+  assertEquals(await first, 1);
+  const second = peer.call("y");
+  await channel.close();
+  const error = await assertRejects(() => second, RpcError, '"y"');
+  assertEquals(error.code, "no-response");
+});
