@@ -11,6 +11,8 @@ import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
+import { Peer } from "../../talk/peer.ts";
+import { quicSessions } from "../../tests/support/quic.ts";
 import { collectGarbage } from "../../tests/support/memory.ts";
 import {
   rawAccept,
@@ -527,3 +529,17 @@ test("kept channels: a call whose channel the responder closes unread fails", as
   const error = await assertRejects(() => second, RpcError, '"y"');
   assertEquals(error.code, "no-response");
 });
+
+if ("Deno" in globalThis) {
+  test("kept channels: over QUIC, calls one after the other use one channel", async (t) => {
+    const { near, far, close } = await quicSessions();
+    t.watchBoth(near, far);
+    t.defer(close);
+    const client = new Peer(near);
+    const server = new Peer(far, { handler: handlerFrom((n: number) => n) });
+    for (let i = 0; i < 5; i++) assertEquals(await client.call("x", [i]), i);
+    assertEquals(client.stats.channels.total, 2);
+    await client.close();
+    await server.closed;
+  });
+}

@@ -156,7 +156,7 @@ export class IncomingCall
         `Cannot use channel: call "${this.responder.name}" has been answered`,
       );
     }
-    // Whoever has it may use it at any time: it can have no other call.
+    // The handler may use it at any time, so it can have no other call.
     this.#isShared = true;
     return this.#channel;
   }
