@@ -106,7 +106,7 @@ export interface RawChannel extends Channel {
    * `owner` has the last word on those that readers and writers get from now on. A
    * reason that this side gave stays what it is.
    */
-  nameErrors(owner: ErrorOwner): void;
+  nameErrors(owner: ErrorOwner | undefined): void;
 
   /**
    * Sends `bytes`. Returns undefined if they were copied at once. Otherwise

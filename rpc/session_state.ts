@@ -80,6 +80,8 @@ export class SessionState {
   routes: CallbackRoutes | undefined;
   /** Whether the session has ended. */
   ended = false;
+  /** Whether no channel may have another call, because this side is about to close. */
+  draining = false;
   /** What is around calls of functions, in both directions. */
   around: AroundCallbacks | undefined;
   /** What has to be done when the session ends. */

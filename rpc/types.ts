@@ -172,7 +172,11 @@ export interface Call<Context = unknown> {
    * than is left for this one.
    */
   readonly caller: Caller;
-  /** The channel of the call: bytes, after the values that were received. */
+  /**
+   * The channel of the call: bytes, after the values that were received. Throws an
+   * `RpcError` with code `invalid-state` if the call has been answered, and the
+   * channel is used for other calls.
+   */
   readonly channel: Channel;
   /**
    * The time until which the caller waits for the first answer, on the clock of

@@ -217,7 +217,6 @@ export class Peer<C extends Carried = Carried>
   /** Knows the way, if there are two. */
   #via: Pick<ConnectionInfo, "way"> | undefined;
   #listenerCertificate: CertificateOptions | undefined;
-  #draining = false;
   /** Whether the program has closed the peer. */
   #closeCalled = false;
   /** Whether this side closes the session. */
@@ -378,7 +377,7 @@ export class Peer<C extends Carried = Carried>
     args?: unknown,
     options?: CallOptions,
   ): Promise<unknown> {
-    if (this.#draining) return Promise.reject(closing(selector));
+    if (this.#state.draining) return Promise.reject(closing(selector));
     return this.#client.call(selector, args, options);
   }
 
@@ -388,7 +387,7 @@ export class Peer<C extends Carried = Carried>
     args?: unknown,
     options?: CallOptions,
   ): Promise<RpcResponse> {
-    if (this.#draining) return Promise.reject(closing(selector));
+    if (this.#state.draining) return Promise.reject(closing(selector));
     return this.#client.request(selector, args, options);
   }
 
@@ -610,7 +609,7 @@ export class Peer<C extends Carried = Carried>
 
   /** Lets neither side begin a call: the session is about to close. */
   #refuseCalls(): void {
-    this.#draining = true;
+    this.#state.draining = true;
     this.#server.refuse();
   }
 

@@ -180,7 +180,7 @@ export class ValueReader {
    * another reader reads; `undefined` if they have not all arrived or there is no
    * memory for them, `null` at the end of the source.
    *
-   * @param maxSize a smaller limit for this value, in bytes
+   * @param maxSize the limit for this value, in bytes. Default: that of the reader
    * @throws {CodecError} `too-large`, before any byte of the value is stored, or
    * `truncated`; every later call throws the same error
    * @throws {unknown} the source's failure
@@ -201,7 +201,7 @@ export class ValueReader {
           return this.#source.ended ? this.#end() : undefined;
         }
         const value = part === undefined || part.prefixRead < PREFIX_SIZE
-          ? this.#readPrefix(chunk, Math.min(maxSize, this.#maxSize), part)
+          ? this.#readPrefix(chunk, maxSize, part)
           : this.#readBody(chunk, part);
         if (value !== undefined) return value;
       }

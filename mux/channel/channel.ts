@@ -291,7 +291,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     this.#makeCutError = makeError;
   }
 
-  nameErrors(owner: ErrorOwner): void {
+  nameErrors(owner: ErrorOwner | undefined): void {
     this.#owner = owner;
   }
 

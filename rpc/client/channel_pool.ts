@@ -240,8 +240,9 @@ export class ChannelPool {
 
   /**
    * Takes a channel back that may have another call, or that was opened for a call
-   * which is not made after all. The next call uses it: a channel that ends without a call counts as an idle frame at
-   * the peer, which ends the session after many, and breaks some peers.
+   * which is not made after all. The next call uses it: a channel that ends without a
+   * call counts as an idle frame at the peer, which ends the session after many, and
+   * breaks some peers.
    */
   giveBack(channel: RawChannel): void {
     this.#spares.push(channel);
@@ -307,8 +308,9 @@ export class ChannelPool {
     for (;;) {
       // The newest: it is in the processor's cache, here and at the peer.
       const channel = this.#spares.pop();
-      // The peer may have closed an idle channel.
-      if (channel === undefined || !(channel.peerClosed || channel.ended)) {
+      if (channel === undefined) return undefined;
+      // The peer may have closed an idle channel, or sent what no call has asked for.
+      if (!channel.peerClosed && !channel.ended && channel.buffered === 0) {
         return channel;
       }
       channel.discard();

@@ -130,6 +130,8 @@ export class Client implements PooledCaller {
     const outcome = { resolve: ended, reject: ended };
     const call: PingCall = new PingCall(PING_SELECTOR, this.#context, outcome);
     const request = messages.store(this.#encode(call, null, false));
+    // Its channel is none of those that calls may have.
+    call.again = false;
     this.#ping = call;
     return channels.openForPing((channel) => {
       messages.unstore();
@@ -212,14 +214,16 @@ export class Client implements PooledCaller {
 
   /** Writes the header and, unless it is streamed, the argument: one DATA frame. */
   #write(
-    { selector, mayContinue }: PendingCall,
+    call: PendingCall,
     args: unknown,
     streamed: boolean,
     extras?: Extras,
     lends?: string,
   ): ValueWriter {
     const { channels, codec, messages } = this.#context;
+    const { selector, mayContinue } = call;
     const writer = messages.begin();
+    call.again = false;
     const isList = Array.isArray(args) || args === null;
     const stream = streamed ? true : isList ? undefined : false;
     if (streamed || lends !== undefined || extras !== undefined) {
@@ -231,7 +235,7 @@ export class Client implements PooledCaller {
         this.#addHeader(writer, selector, stream, prefix, extras);
       }
     } else {
-      const again = !mayContinue && channels.mayKeep;
+      const again = call.again = !mayContinue && channels.mayKeep;
       const kind = (isList ? 0 : 1) + (mayContinue ? 2 : again ? 4 : 0);
       const header = this.#knownHeader(selector, kind);
       if (header !== undefined) writer.addRaw(header);

@@ -1,12 +1,26 @@
-import { type Call, forward, handlerFrom } from "@qtalk/qtalk";
-import { assertEquals, assertRejects } from "@std/assert";
+import {
+  type Call,
+  CodecError,
+  forward,
+  handlerFrom,
+  RemoteError,
+  RpcError,
+} from "@qtalk/qtalk";
+import { json } from "@qtalk/qtalk/codec";
+import { cbor } from "@qtalk/qtalk/codec/cbor";
+import { msgpack } from "@qtalk/qtalk/codec/msgpack";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
+import { Peer } from "../../talk/peer.ts";
+import { quicSessions } from "../../tests/support/quic.ts";
+import { collectGarbage } from "../../tests/support/memory.ts";
 import {
   rawAccept,
   type RawChannel,
   rawOpen,
 } from "../../tests/support/raw_call.ts";
-import { within } from "../../tests/support/within.ts";
+import { adjust } from "../../tests/support/wire.ts";
+import { turn, watch, within } from "../../tests/support/within.ts";
 
 const AGAIN = { Error: null, Continue: false, Q: { v: 1, again: true } };
 
@@ -183,3 +197,349 @@ test("forward(): it does not pass on that a channel may have other calls", async
   assertEquals(await result, 2);
   await closed(channel);
 });
+
+/** As `AGAIN`, of a peer that gets no spare channels. */
+const ONLY_AGAIN = { Continue: false, Q: AGAIN.Q };
+const HEADER = { Selector: "x", Q: { v: 1, again: true } };
+
+test("kept channels: the limit for values does not limit headers", async (t) => {
+  const [client] = t.pair({ maxValueSize: 16 }, {
+    maxValueSize: 16,
+    handler: handlerFrom({
+      echo: (text: string) => text,
+      long: () => "x".repeat(15),
+    }),
+  });
+  for (let i = 0; i < 3; i++) {
+    assertEquals(await client.call("echo", ["x".repeat(12)]), "x".repeat(12));
+  }
+  await assertRejects(() => client.call("long", []), CodecError, "17 bytes");
+  await assertRejects(
+    () => client.call("echo", ["x".repeat(13)]),
+    RemoteError,
+    "17 bytes",
+  );
+  assertEquals(await client.call("echo", ["y"]), "y");
+});
+
+test("kept channels: draining waits for a call on one, and no longer", async (t) => {
+  // No timer closes the channel.
+  t.time();
+  for (const closer of [0, 1]) {
+    const answer = Promise.withResolvers<number>();
+    const running = Promise.withResolvers<void>();
+    const peers = t.pair({}, {
+      handler: handlerFrom({
+        now: (n: number) => n,
+        later: (_n: number) => {
+          running.resolve();
+          return answer.promise;
+        },
+      }),
+    });
+    const [client] = peers;
+    await client.call("now", [1]);
+    await client.call("now", [1]);
+    const late = client.call("later", [2]);
+    await running.promise;
+    const closed = peers[closer]!.close({ drainTimeout: 600_000 });
+    answer.resolve(2);
+    assertEquals(await within(late, "the answer"), 2);
+    await within(closed, "the end of draining");
+  }
+});
+
+test("kept channels: draining waits until a long answer was taken", async (t) => {
+  const { peer, raw } = t.scriptedPeer({
+    session: { closeTimeout: 1 },
+    handler: async (call, respond) => {
+      await call.receive();
+      await respond.return("x".repeat(1000));
+    },
+  });
+  const channel = await rawOpen(raw, 0, 100);
+  await channel.values(HEADER, 1);
+  const closing = watch(peer.close({ drainTimeout: 600_000 }));
+  for (let i = 0; i < 10; i++) await turn();
+  assertEquals(closing.state, "pending");
+  await raw.send(adjust(channel.remote, 5_000));
+  assertEquals((await channel.read(2))[1], "x".repeat(1000));
+  await closed(channel);
+  await channel.close();
+  await raw.end();
+  await within(peer.closed.catch(() => {}), "the end of draining");
+});
+
+test("kept channels: what the responder sends after an answer is no answer to the next call", async (t) => {
+  const { peer, raw } = t.scriptedPeer();
+  const first = peer.call("x");
+  const channel = await rawAccept(raw);
+  await channel.read(2);
+  await channel.values(ONLY_AGAIN, 1);
+  assertEquals(await first, 1);
+  await channel.values(ONLY_AGAIN, "stale");
+  const second = peer.call("y");
+  await closed(channel);
+  await channel.close();
+  const other = await rawAccept(raw, 1);
+  await answer(other, 2);
+  assertEquals(await second, 2);
+});
+
+test("kept channels: a responder that says again unasked keeps no channel", async (t) => {
+  const { peer, raw } = t.scriptedPeer();
+  for (
+    const [header, start] of [
+      [ONLY_AGAIN, () => peer.call("x", null, { timeout: 60_000 })],
+      [ONLY_AGAIN, () => peer.call("x", ReadableStream.from([1]))],
+      [
+        { Continue: true, Q: AGAIN.Q },
+        () => peer.call("x"),
+      ],
+      [{ ...ONLY_AGAIN, Q: { ...AGAIN.Q, lends: "a" } }, () => peer.call("x")],
+    ] as const
+  ) {
+    const result = start();
+    const channel = await rawAccept(raw);
+    await channel.values(header, 1);
+    assertEquals(await result, 1);
+    await closed(channel);
+    await channel.close();
+  }
+});
+
+test("kept channels: a caller that does not wait for its answer loses the channel", async (t) => {
+  const selectors: string[] = [];
+  const { peer, raw } = t.scriptedPeer({
+    handler: async (call, respond) => {
+      selectors.push(call.selector);
+      await respond.return(await call.receive());
+    },
+  });
+  const list = Array.from({ length: 10 }, () => [HEADER, 1]).flat();
+  const channel = await rawOpen(raw);
+  await channel.values(...list);
+  const [header] = await channel.read(2) as [typeof AGAIN];
+  assertEquals(header.Q.again, undefined);
+  await closed(channel);
+  await channel.close();
+  assertEquals(selectors, ["/x"]);
+  assertEquals(peer.stats.calls.answering, 0);
+});
+
+test("kept channels: a stream of arguments and an early EOF end the channel", async (t) => {
+  const { raw } = t.scriptedPeer({
+    handler: async (call, respond) => {
+      await respond.return(await call.receive());
+    },
+  });
+  for (const [stream, ends] of [[true, false], [undefined, true]]) {
+    const channel = await rawOpen(raw);
+    await channel.values({ Selector: "x", Q: { ...HEADER.Q, stream } });
+    await channel.values(1);
+    if (ends) await channel.eof();
+    const [header] = await channel.read(2) as [typeof AGAIN];
+    if (stream) assertEquals(header.Q.again, undefined);
+    if (!ends) await channel.eof();
+    await closed(channel);
+    await channel.close();
+  }
+});
+
+test("kept channels: a handler that has asked for its channel ends it, and gets none later", async (t) => {
+  const calls: Call[] = [];
+  const { raw } = t.scriptedPeer({
+    handler: async (call, respond) => {
+      calls.push(call);
+      if (call.selector === "/early") void call.channel;
+      await respond.return(await call.receive());
+      await assertRejects(async () => await respond.return(2), RpcError);
+    },
+  });
+  const channel = await rawOpen(raw);
+  await channel.values(HEADER, 1);
+  await channel.read(2);
+  assertThrows(() => calls[0]!.channel, RpcError, "has been answered");
+  await channel.values({ ...HEADER, Selector: "early" }, 1);
+  const [header] = await channel.read(2) as [typeof AGAIN];
+  assertEquals(header.Q.again, undefined);
+  await closed(channel);
+  await channel.close();
+});
+
+test("kept channels: a handler that goes on after its answer fails alone", async (t) => {
+  const goOn = Promise.withResolvers<void>();
+  const reported = Promise.withResolvers<unknown[]>();
+  const { peer, raw } = t.scriptedPeer({
+    onError: (error, context) => reported.resolve([error, context?.selector]),
+    handler: async (call, respond) => {
+      await respond.return(await call.receive());
+      if (call.selector !== "/x") return;
+      await goOn.promise;
+      throw new Error("late");
+    },
+  });
+  const channel = await rawOpen(raw);
+  await channel.values(HEADER, 1);
+  await channel.read(2);
+  goOn.resolve();
+  await channel.values({ ...HEADER, Selector: "y" }, 2);
+  assertEquals((await channel.read(2))[1], 2);
+  const [error, selector] = await within(reported.promise, "the error");
+  assertEquals([(error as Error).message, selector], ["late", "/x"]);
+  assertEquals(peer.stats.calls.answering, 0);
+  await channel.close();
+  await closed(channel);
+});
+
+test("kept channels: errors name the call that the channel has now", async (t) => {
+  const failed = Promise.withResolvers<Error>();
+  const { raw } = t.scriptedPeer({
+    onError: () => {},
+    handler: async (call, respond) => {
+      if (call.selector === "/y") {
+        await call.receive();
+        await call.receive().catch(failed.resolve);
+      } else await respond.return(await call.receive());
+    },
+  });
+  const channel = await rawOpen(raw);
+  await channel.values(HEADER, 1);
+  await channel.read(2);
+  await channel.values({ ...HEADER, Selector: "y" }, 1);
+  await channel.close();
+  const { message } = await within(failed.promise, "the error");
+  assert(message.includes('"/y"'), message);
+});
+
+test("kept channels: an end between two calls is no error at either side", async (t) => {
+  // What either side reports fails the test.
+  const [client, server] = t.pair({}, {
+    handler: handlerFrom((n: number) => n),
+  });
+  for (let i = 0; i < 3; i++) assertEquals(await client.call("x", [i]), i);
+  await server.close();
+  await client.closed;
+});
+
+test("kept channels: a caller may close one that waits", async (t) => {
+  const { peer, raw } = t.scriptedPeer({
+    handler: handlerFrom((n: number) => n),
+  });
+  const channel = await rawOpen(raw);
+  await channel.values(HEADER, [1]);
+  await channel.read(2);
+  await channel.close();
+  await closed(channel);
+  assertEquals(peer.stats.channels.open, 0);
+});
+
+test("kept channels: after many calls nothing is held", async (t) => {
+  const [client, server] = t.pair({}, {
+    maxConcurrentCalls: 2,
+    maxQueuedCalls: 2,
+    handler: handlerFrom({
+      now: (n: number) => n,
+      later: async (n: number) => await Promise.resolve(n),
+    }),
+  });
+  for (let i = 0; i < 1000; i++) {
+    const name = i % 2 ? "now" : "later";
+    assertEquals(await client.call(name, [i]), i);
+  }
+  assertEquals(server.stats.calls, { total: 1000, answering: 0, waiting: 0 });
+  assert(client.stats.channels.total < 100);
+});
+
+for (const codec of [json(), cbor(), msgpack()]) {
+  test(`kept channels: ${codec.name} calls use one channel`, async (t) => {
+    const [client] = t.pair({ codec }, {
+      codec,
+      handler: handlerFrom((list: number[]) => list.length),
+    });
+    for (let i = 0; i < 5; i++) {
+      assertEquals(await client.call("x", [new Array(i).fill(0)]), i);
+    }
+    assertEquals(client.stats.channels.total, 2);
+  });
+}
+
+test("kept channels: one that waits refers to nothing of its last call", async (t) => {
+  const calls: WeakRef<Call>[] = [];
+  const [client] = t.pair({}, {
+    handler: async (call, respond) => {
+      calls.push(new WeakRef(call));
+      await respond.return(await call.receive());
+    },
+  });
+  for (let i = 0; i < 3; i++) await client.call("x", [i]);
+  for (let i = 0; i < 20 && calls.some((call) => call.deref()); i++) {
+    await turn();
+    collectGarbage();
+  }
+  assertEquals(calls.map((call) => call.deref()), [
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
+
+test("kept channels: bursts of calls use up no idle frames", async (t) => {
+  const time = t.time();
+  const session = { maxIdleFrames: 64 };
+  const [client, server] = t.pair({ session }, {
+    session,
+    handler: handlerFrom((n: number) => n),
+  });
+  for (let burst = 0; burst < 300; burst++) {
+    const calls = Array.from({ length: 30 }, (_, i) => client.call("x", [i]));
+    await Promise.all(calls);
+    for (let i = 0; i < 8; i++) time.tick(1_000);
+    for (let i = 0; i < 3; i++) await turn();
+  }
+  assertEquals(await client.call("x", [1]), 1);
+  assert(server.stats.channels.open < 8);
+  await client.close();
+});
+
+test("kept channels: a call given up when its answer has arrived leaves the next one alone", async (t) => {
+  const { peer, raw } = t.scriptedPeer();
+  const controller = new AbortController();
+  const first = peer.call("x", null, { signal: controller.signal });
+  const channel = await rawAccept(raw);
+  await channel.read(2);
+  await channel.values(ONLY_AGAIN, 1);
+  controller.abort();
+  assertEquals(await first, 1);
+  const second = peer.call("y");
+  await channel.read(2);
+  await channel.values(ONLY_AGAIN, 2);
+  assertEquals(await second, 2);
+});
+
+test("kept channels: a call whose channel the responder closes unread fails", async (t) => {
+  const { peer, raw } = t.scriptedPeer();
+  const first = peer.call("x");
+  const channel = await rawAccept(raw);
+  await channel.read(2);
+  await channel.values(ONLY_AGAIN, 1);
+  assertEquals(await first, 1);
+  const second = peer.call("y");
+  await channel.close();
+  const error = await assertRejects(() => second, RpcError, '"y"');
+  assertEquals(error.code, "no-response");
+});
+
+if ("Deno" in globalThis) {
+  test("kept channels: over QUIC, calls one after the other use one channel", async (t) => {
+    const { near, far, close } = await quicSessions();
+    t.watchBoth(near, far);
+    t.defer(close);
+    const client = new Peer(near);
+    const server = new Peer(far, { handler: handlerFrom((n: number) => n) });
+    for (let i = 0; i < 5; i++) assertEquals(await client.call("x", [i]), i);
+    assertEquals(client.stats.channels.total, 2);
+    await client.close();
+    await server.closed;
+  });
+}

@@ -51,6 +51,8 @@ import {
 export abstract class PendingCall<T = unknown>
   implements ArgumentsOwner, LimitedCall {
   readonly selector: string;
+  /** Whether its header says that the channel may have other calls. */
+  again = false;
   /** The channel that the call waits for, if there was no spare one. */
   opening: ChannelRequest | undefined;
   /** Settles the promise of the call. */
@@ -432,7 +434,9 @@ export abstract class PendingCall<T = unknown>
     }
     this.#end();
     const channel = this.#channel;
-    if (this.#header?.again && !channel.ended && channel.buffered === 0) {
+    const mayGoOn = this.again && this.#header?.again &&
+      !this.#context.state.draining;
+    if (mayGoOn && !channel.ended && channel.buffered === 0) {
       // Its end is no cut until it has another call.
       channel.requireEof(() => {});
       this.#context.channels.giveBack(channel);

@@ -82,8 +82,8 @@ export function changedHeader(
     if (received.refusesPings && pool.session !== undefined) {
       pool.session.peerRefusesPings = true;
     }
-    return !received.extended ||
-        received.refusesPings === refusesPings && !received.again
+    const isSame = received.refusesPings === refusesPings && !received.again;
+    return !received.extended || isSame
       ? undefined
       : encoded(codec, forwardedResponseValue(codec, bytes, refusesPings));
   } catch {

@@ -71,6 +71,8 @@ export class IncomingCall
   #hasRead = false;
   /** Whether it has got one that had arrived. */
   #hasTaken = false;
+  /** Whether it has asked for the channel. */
+  #isShared = false;
   #abort: AbortController | undefined;
   /** On the clock of `performance.now()`; undefined if there is none. */
   readonly #deadline: number | undefined;
@@ -148,6 +150,14 @@ export class IncomingCall
   }
 
   get channel(): RawChannel {
+    if (this.responder.goesOn) {
+      throw new RpcError(
+        "invalid-state",
+        `Cannot use channel: call "${this.responder.name}" has been answered`,
+      );
+    }
+    // The handler may use it at any time, so it can have no other call.
+    this.#isShared = true;
     return this.#channel;
   }
 
@@ -228,7 +238,7 @@ export class IncomingCall
 
   get isWholeRead(): boolean {
     const channel = this.#channel;
-    return this.#hasTaken && this.#receiver === undefined &&
+    return this.#hasTaken && !this.#isShared && this.#receiver === undefined &&
       this.#abort === undefined && channel.buffered === 0 && !channel.ended;
   }
 
@@ -254,6 +264,7 @@ export class IncomingCall
         ? (this.#receiver ??= this.#newReceiver()).take(bytes)
         : this.#decode(bytes);
     } catch (error) {
+      this.#hasTaken = false;
       throw this.#readError = this.request.extended
         ? namedAfterCall(error, this.responder.name)
         : error;

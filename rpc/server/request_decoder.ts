@@ -233,7 +233,7 @@ export class RequestDecoder {
         isPing,
         from,
         refusesPings: extension?.["ping"] === false,
-        again: extension?.["again"] === true,
+        again: extension?.["again"] === true && stream !== true,
         stream: typeof stream === "boolean" ? stream : undefined,
         lends: typeof lends === "string" ? lends : undefined,
         deadline,

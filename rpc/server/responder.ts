@@ -60,6 +60,8 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   call: AnsweredCall | undefined;
   /** Whether the channel has other calls from now on, and is not that of this one. */
   goesOn = false;
+  /** Whether nothing of that answer waits for credit. */
+  isSent = false;
   /** What of it was sent with the answer. */
   #sentMeta: Metadata | undefined;
   readonly #channel: RawChannel;
@@ -168,7 +170,8 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   }
 
   #returnNow(values: readonly unknown[]): Promise<void> {
-    const goesOn = this.#request.again && values.length < 2 &&
+    const goesOn = this.#request.again && !this.#session.draining &&
+      values.length < 2 &&
       !(values[0] instanceof Error) && this.tooLate === undefined &&
       this.borrowed === undefined && this.meta === undefined &&
       this.call?.isWholeRead === true;
@@ -178,7 +181,12 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
       goesOn ? MAY_GO_ON : NOTHING_KEPT,
     );
     if (this.goesOn) {
-      this.call!.onGoOn?.();
+      const { call } = this;
+      this.call = undefined;
+      this.isSent = sent === SENT;
+      // Until then the channel is not idle: the end of the session waits for it.
+      if (this.isSent) call!.onGoOn?.();
+      else void sent.then(() => call!.onGoOn?.());
       return sent;
     }
     // EOF before CLOSE: qtalk-js does not take a CLOSE alone for the end.

@@ -201,8 +201,8 @@ export class Server {
         if (error !== channel.failure) this.#options.onError(error, undefined);
         return;
       }
-      if (call.responder.goesOn) return goOn();
-      if (call.responder.state === "returned") return;
+      const { goesOn, isSent, state } = call.responder;
+      if (goesOn ? isSent : state === "returned") return goesOn && goOn();
       channel.whenClosed(advance);
       if (request.again) call.onGoOn = goOn;
     };
@@ -211,11 +211,13 @@ export class Server {
       channel.cancelWhenClosed(advance);
       this.#queueOf(call!).remove(call!);
       call = undefined;
+      if (this.#refusing) return channel.shutdown();
       idle = true;
       this.#idle++;
       reader!.memory = this.#options.account.headers.reserved;
-      // The caller may close the channel without one.
+      // The caller may close the channel without one. And it holds nothing of the last.
       channel.requireEof(() => {});
+      channel.nameErrors(undefined);
       channel.whenReadable(advance);
     };
     channel.whenReadable(advance);

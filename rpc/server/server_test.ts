@@ -401,7 +401,7 @@ const MALFORMED: Record<string, Uint8Array> = {
   "MessagePack": framed(msgpack().encode({ Selector: "x" })),
   "no map": framed(utf8('["x"]')),
   "a number for a selector": framed(utf8('{"Selector":1}')),
-  "larger than the limit": new Uint8Array([0, 1, 0, 0]),
+  "larger than the limit": new Uint8Array([0, 1, 0, 1]),
   "an empty value": framed(new Uint8Array(0)),
 };
 

@@ -5,6 +5,7 @@ import type { Codec, ValueReader } from "../../codec/internal.ts";
 import type { WaitOptions } from "../../mux/internal.ts";
 import type { HeldValue } from "../callback/pointers.ts";
 import { incomplete, namedAfterCall } from "../errors.ts";
+import { MAX_CALL_HEADER_SIZE } from "./headers/header.ts";
 import {
   decodeResponseHeader,
   type ReceivedHeader,
@@ -92,7 +93,7 @@ export class ValueReceiver {
     for (;;) {
       if (this.#state === "complete") return this.#end();
       if (this.#state === "held") return this.#finishHeld();
-      const bytes = this.#reader.next();
+      const bytes = this.#next();
       if (bytes === undefined) return absent;
       if (bytes === null) return this.#end();
       const value = this.take(bytes);
@@ -125,7 +126,7 @@ export class ValueReceiver {
     try {
       this.takeHeld();
       while (this.#state !== "complete") {
-        const bytes = this.#reader.next();
+        const bytes = this.#next();
         if (bytes === undefined || bytes === null) return;
         const isValue = this.#state === "values" &&
           (bytes.length > 0 || this.#trailer === "none");
@@ -134,6 +135,13 @@ export class ValueReceiver {
     } catch {
       // The reader, or this receiver, throws it again.
     }
+  }
+
+  #next(): Uint8Array | null | undefined {
+    // A trailer is a header, to which the limit for values does not apply.
+    return this.#state === "trailer"
+      ? this.#reader.next(MAX_CALL_HEADER_SIZE)
+      : this.#reader.next();
   }
 
   /** Drops what has arrived of a value; nothing more will be received. */

@@ -181,7 +181,7 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
     lends: typeof lends === "string" ? lends : undefined,
     meta: metaIn(extension),
     refusesPings: ping === false,
-    again: again === true,
+    again: again === true && !continued && lends === undefined,
   };
 }
 
