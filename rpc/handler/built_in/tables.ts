@@ -12,7 +12,7 @@ export function rowsOf(table: string): string[][] {
 }
 
 /** Where Node's event emitters are, among them its streams, by module. */
-export const EMITTERS = `
+export const EMITTERS: string = `
 events EventEmitter EventEmitterAsyncResource
 stream Stream Readable Writable Duplex Transform PassThrough
 child_process ChildProcess
@@ -39,7 +39,7 @@ zlib BrotliCompress BrotliDecompress Deflate DeflateRaw Gunzip Gzip Inflate Infl
  * search loads the module. "-" stands for classes that nothing leads to: they are
  * known by name and methods.
  */
-export const CLASSES = `
+export const CLASSES: string = `
 ActiveChannel - bindStore runStores
 Assert assert.Assert deepStrictEqual
 AssertionError assert.AssertionError
@@ -151,7 +151,7 @@ export const MADE_BY_NODE: Readonly<
  * Where objects with functions are, in which module and under which name: by a
  * function of each whose name is seldom that of another.
  */
-export const LIBRARIES = `
+export const LIBRARIES: string = `
 DatabaseSync sqlite
 REPLServer repl
 ReadableStreamTee stream/web
@@ -230,7 +230,7 @@ writeReport process.report`;
  * The other modules with objects that are named above, or with nothing to offer.
  * A module that the runtime lists and that is in neither table is a newer one.
  */
-export const OTHER_MODULES = `
+export const OTHER_MODULES: string = `
 _http_client
 _stream_duplex
 _stream_passthrough
@@ -247,7 +247,7 @@ sys
 wasi`;
 
 /** The same for global objects, by the name of the object. */
-export const GLOBAL_LIBRARIES = `
+export const GLOBAL_LIBRARIES: string = `
 countReset console
 allocUnsafe Bun
 readTextFileSync Deno`;
