@@ -43,7 +43,6 @@ import "./rpc/wire/headers/header.ts";
 import "./rpc/wire/headers/header_cache.ts";
 import "./rpc/wire/headers/response_header.ts";
 import "./rpc/wire/message_writer.ts";
-import "./rpc/client/pool_key.ts";
 import "./rpc/wire/value_iterator.ts";
 import "./rpc/wire/value_source.ts";
 import "./state_machine.ts";

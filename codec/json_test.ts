@@ -129,6 +129,14 @@ Deno.test("json(): the error for a part that cannot be encoded says where it is"
   assertEquals(of({ tags: new Map() }), `${refused}, at value.tags`);
   const inJson = { toJSON: () => ({ tags: new Map() }) };
   assertEquals(of([inJson]), `${refused}, at value[0].tags`);
+  // It may encode another value with the same codec.
+  const encoding = {
+    toJSON: () => {
+      assertThrows(() => codec.encode({ inner: new Map() }), CodecError);
+      return new Map();
+    },
+  };
+  assertEquals(of({ outer: encoding }), `${refused}, at value.outer`);
 });
 
 Deno.test("json(): the error that a getter throws is passed on as it is", () => {

@@ -17,8 +17,6 @@ export abstract class Normalizer {
   readonly #codec: string;
   /** How many members were counted so far. */
   #members = 0;
-  /** Where in the value the part is that was refused, such as `[0].name`. */
-  #path = "";
 
   /** Makes a normalizer for the codec of this name. */
   constructor(codec: string) {
@@ -49,7 +47,6 @@ export abstract class Normalizer {
    */
   normalize(value: unknown, depth: number): unknown {
     this.#members = 0;
-    this.#path = "";
     try {
       return this.convert(value, depth);
     } catch (error) {
@@ -57,7 +54,7 @@ export abstract class Normalizer {
       throw new CodecError(
         "unsupported-type",
         `Cannot encode value as ${this.#codec}: ${error.text}${
-          this.#path && `, at value${this.#path}`
+          error.path && `, at value${error.path}`
         }`,
       );
     }
@@ -184,8 +181,7 @@ export abstract class Normalizer {
         copy?.push(form);
       }
     } catch (error) {
-      this.#path = `[${i}]${this.#path}`;
-      throw error;
+      throw within(`[${i}]`, error);
     }
     return copy ?? value;
   }
@@ -223,8 +219,7 @@ export abstract class Normalizer {
         if (form !== undefined) define(copy, name, form);
       }
     } catch (error) {
-      this.#path = `.${keys[i]}${this.#path}`;
-      throw error;
+      throw within(`.${keys[i]}`, error);
     }
     return copy ?? value;
   }
@@ -237,7 +232,16 @@ const OBJECT = "[object Object]";
  * the part is.
  */
 class Refusal {
+  /** Where in the value the part is, such as `[0].name`. */
+  path = "";
+
   constructor(readonly text: string) {}
+}
+
+/** Adds to a refusal that the part is in another one. */
+function within(part: string, error: unknown): unknown {
+  if (error instanceof Refusal) error.path = part + error.path;
+  return error;
 }
 
 /**

@@ -12,10 +12,10 @@ export {
 export { Client } from "./client/client.ts";
 export {
   ChannelPool,
-  channelPool,
   DEFAULT_QUEUE_LIMITS,
   poolOf,
 } from "./client/channel_pool.ts";
+export { channelPool } from "./client/pool_key.ts";
 export {
   type ForwardedCall,
   type ForwardTargets,

@@ -1,16 +1,15 @@
 /**
- * The keys of what this package alone does with a peer, and of options that it alone
- * gives.
+ * Symbols for members of peers, and for options, that only this package uses.
  *
  * @module
  */
 import type { Pem } from "../mux/internal.ts";
 import type { Server } from "../rpc/internal.ts";
 
-/** The key of what is done with a peer that this side has dialed. */
+/** The method that is called on a peer that this side has dialed. */
 export const dialed: unique symbol = Symbol("qtalk.dialed");
 
-/** How a listener introduces its peers. */
+/** The method by which a listener admits a new peer. */
 export const admit: unique symbol = Symbol("qtalk.admit");
 
 /** The options with the certificate of a listener: other ones if that is renewed. */
@@ -18,15 +17,12 @@ export interface CertificateOptions {
   readonly cert: Pem;
 }
 
-/** The key of those of the listener that has accepted a peer. */
+/** Those of the listener that has accepted a peer, as a member of the peer. */
 export const listenerCertificate: unique symbol = Symbol(
   "qtalk.listenerCertificate",
 );
 
-/**
- * The key of the option with the class of the server, for what has loaded it before
- * it makes a peer.
- */
+/** The option with the class of the server, for what has loaded it before a peer. */
 export const loadedServer: unique symbol = Symbol("qtalk.loadedServer");
 
 /** That option, for the options of peers that this package makes. */
@@ -35,5 +31,5 @@ export interface LoadedServerOption {
   readonly [loadedServer]?: typeof Server | null | undefined;
 }
 
-/** What a listener asks about the use of its peers. */
+/** How many calls a peer has had, by which a listener sees which ones are used. */
 export const uses: unique symbol = Symbol("qtalk.uses");

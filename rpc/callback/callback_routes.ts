@@ -7,8 +7,8 @@ import { isPrefix, prefixOf } from "./pointers.ts";
 const MAX_PREFIXES = 4_096;
 
 /**
- * How many IDs of functions that one peer holds by way of this side are remembered,
- * unless it may hold more.
+ * At least so many IDs of the functions that a peer holds by way of this side are
+ * remembered; more if `maxCallbacks` allows more.
  */
 const MAX_LOANS = 4_096;
 
@@ -52,10 +52,11 @@ export class LentTotal {
    * Whether a peer may be lent more, one after the other: if it holds fewer functions
    * than could be lent to others, of `max` at all. So no peer can take all of them.
    *
+   * @param max Default: any number
    * @param held how many it holds. Default: none
    * @param count how many more. Default: 1
    */
-  hasRoom(max: number, held = 0, count = 1): boolean {
+  hasRoom(max = Infinity, held = 0, count = 1): boolean {
     const before = count - 1;
     return held + before < max - this.size - before;
   }
@@ -74,12 +75,12 @@ class Holdings {
   /** How often it was lent others, whose IDs are not remembered. */
   #others = 0;
   /** How many IDs it remembers. */
-  readonly #most: number;
+  most: number;
   readonly #total: LentTotal;
 
   /** Makes an empty list of at most so many IDs, which counts in `total`. */
   constructor(most: number, total: LentTotal = new LentTotal()) {
-    this.#most = most;
+    this.most = most;
     this.#total = total;
   }
 
@@ -96,7 +97,7 @@ class Holdings {
   /** It was lent a function, so many times. */
   add(id: string, count: number): void {
     const held = this.#counts.get(id);
-    if (held === undefined && this.#counts.size >= this.#most) {
+    if (held === undefined && this.#counts.size >= this.most) {
       this.#addOthers(count);
     } else {
       this.#counts.set(id, (held ?? 0) + count);
@@ -148,7 +149,6 @@ class Holdings {
 export class Loans {
   readonly #release: (id: string, count: number) => void;
   readonly #held: Holdings;
-  readonly #most: number;
   readonly #total: LentTotal;
   /** Calls whose functions the peer may still decline. */
   #undecided = 0;
@@ -162,23 +162,29 @@ export class Loans {
    * @param borrower the session to whose peer they are lent
    * @param release releases a function at its owner
    * @param total what all peers hold of the owner. Default: what this one holds
-   * @param max how many functions of the owner all peers may hold. Default: any number,
-   * of which 4,096 are remembered
    */
   constructor(
     borrower: RoutedSession,
     release: (id: string, count: number) => void,
     total: LentTotal = new LentTotal(),
-    max = 0,
   ) {
     this.#release = release;
     this.#total = total;
-    this.#most = Math.max(max, MAX_LOANS);
-    this.#held = new Holdings(this.#most, total);
+    this.#held = new Holdings(MAX_LOANS, total);
     this.cancel = borrower.onEnd(() => {
       this.#ended = true;
       this.#settle();
     });
+  }
+
+  /**
+   * Remembers so many IDs from now on, if that is more than before.
+   *
+   * @param most how many functions of the owner all peers may hold. Default: any number,
+   * of which 4,096 are remembered
+   */
+  remember(most = 0): void {
+    this.#held.most = Math.max(this.#held.most, most);
   }
 
   /**
@@ -194,9 +200,10 @@ export class Loans {
     continued = false,
     mayLend: () => boolean = () => true,
   ): Loan {
-    const lent = continued ? undefined : new Holdings(this.#most);
+    const { most } = this.#held;
+    const lent = continued ? undefined : new Holdings(most);
     /** What the caller does not get, until it is known which side releases it. */
-    const lost = new Holdings(this.#most);
+    const lost = new Holdings(most);
     let isTaken = continued ? true : undefined;
     let dropped = false;
     this.#undecided++;
@@ -227,7 +234,7 @@ export class Loans {
   }
 
   /** Whether the peer may be lent so many more: see {@linkcode LentTotal.hasRoom}. */
-  hasRoom(max: number, count = 1): boolean {
+  hasRoom(max?: number, count?: number): boolean {
     return this.#total.hasRoom(max, this.#held.size, count);
   }
 

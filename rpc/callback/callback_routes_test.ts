@@ -140,6 +140,22 @@ Deno.test("Loans: what a session can have remembered is limited, and all that it
   assertEquals(released, 4_096);
 });
 
+Deno.test("Loans: as many as the peer may hold are remembered, if that is more than 4,096", () => {
+  const prefix = newPrefix();
+  const borrower = new FakeSession();
+  let released = 0;
+  const loans = new Loans(borrower, () => void released++);
+  loans.remember(5_000);
+  // A smaller limit changes nothing.
+  loans.remember(10);
+  loans.remember();
+  for (let i = 0; i < 5_001; i++) {
+    loans.add(newId(prefix, "function", digits), 1);
+  }
+  borrower.end();
+  assertEquals(released, 5_000);
+});
+
 Deno.test("Loans: what does not reach the caller is released, unless the owner does so", () => {
   const prefix = newPrefix();
   const released: string[] = [];

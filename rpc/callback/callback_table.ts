@@ -165,7 +165,8 @@ export class CallbackTable implements KeeperTable {
       return { message: encode(plain as T), ids };
     } catch (error) {
       this.release(ids);
-      // Without a function, the codec has refused the same part, and says where it is.
+      // If there is no function in it, the codec's own refusal is about the same part,
+      // and says where it is.
       throw normalizer.count === 0 ? refusal : error;
     }
   }

@@ -1,7 +1,9 @@
 import { type Callback, handlerFrom, withStream } from "@qtalk/qtalk";
 import { assertEquals } from "@std/assert";
+import type { Peer } from "../../talk/peer.ts";
 import { test } from "../../tests/support/harness.ts";
-import { turn, until, within } from "../../tests/support/within.ts";
+import { rawOpen } from "../../tests/support/raw_call.ts";
+import { until, within } from "../../tests/support/within.ts";
 
 // A value of which a part was sent when its call ends: each function in it is
 // released once, by the side that knows of it.
@@ -9,6 +11,13 @@ import { turn, until, within } from "../../tests/support/within.ts";
 /** More than the windows of two ends have room for. */
 const LARGE = "x".repeat(4 * 1024 * 1024);
 const shared = () => "shared";
+
+/** Returns what waits until some of a large value has arrived since. */
+function partTo(peer: Peer): () => Promise<void> {
+  const before = peer.stats.bytes.received;
+  const hasSome = () => peer.stats.bytes.received > before + 10_000;
+  return () => until(hasSome, "a part of the value");
+}
 
 /** The functions before and after what is not sent. */
 const VALUES: Record<string, () => unknown[]> = {
@@ -24,7 +33,7 @@ for (const [where, make] of Object.entries(VALUES)) {
       const sending = Promise.withResolvers<void>();
       const sent = Promise.withResolvers<unknown>();
       const [client, server] = t.pair({}, {
-        handler: handlerFrom({ held: () => shared }),
+        handler: handlerFrom({ held: () => shared, nothing: () => {} }),
         onError: () => {},
       });
       server.handle("cut", async (_call, respond) => {
@@ -36,9 +45,10 @@ for (const [where, make] of Object.entries(VALUES)) {
       });
       // The same function, which the end of the other call must not take away.
       const held = await client.call("held") as Callback<() => string>;
+      const part = partTo(client);
       const response = await client.request("cut");
       await sending.promise;
-      for (let i = 0; i < 5; i++) await turn();
+      await part();
       if (way === "the caller leaves") await response.close();
       else controller.abort(new Error("enough"));
       await within(sent.promise, "the end of sending");
@@ -46,7 +56,8 @@ for (const [where, make] of Object.entries(VALUES)) {
       await within(reading, "the end of the response");
       await response.close();
       await until(() => server.callbackCount === 1, "one function to be left");
-      for (let i = 0; i < 20; i++) await turn();
+      // Another release would arrive before this call.
+      await client.call("nothing");
       assertEquals(await held(), "shared");
       held.release();
       await until(() => server.callbackCount === 0, "no function to be left");
@@ -59,6 +70,7 @@ test("callbacks: functions of an answer to streamed arguments that is cut are re
   const [client, server] = t.pair({}, {
     handler: handlerFrom({
       held: () => shared,
+      nothing: () => {},
       sum: withStream(async (values: AsyncIterable<number>) => {
         for await (const _ of values);
         answering.resolve();
@@ -69,15 +81,38 @@ test("callbacks: functions of an answer to streamed arguments that is cut are re
   const held = await client.call("held") as Callback<() => string>;
   const controller = new AbortController();
   const { signal } = controller;
+  const part = partTo(client);
   const call = client.call("sum", ReadableStream.from([1]), { signal });
   const failed = call.catch(() => {});
   await answering.promise;
-  for (let i = 0; i < 5; i++) await turn();
+  await part();
   controller.abort();
   await failed;
   await until(() => server.callbackCount === 1, "one function to be left");
-  for (let i = 0; i < 20; i++) await turn();
+  // As above.
+  await client.call("nothing");
   assertEquals(await held(), "shared");
   held.release();
   await until(() => server.callbackCount === 0, "no function to be left");
 });
+
+for (const how of ["an answer", "a value of a stream"]) {
+  test(`callbacks: if a caller that is not extended cuts ${how}, all functions in it are released`, async (t) => {
+    const { peer, raw } = t.scriptedPeer({
+      handler: async (call, respond) => {
+        await call.receive();
+        const value = [shared, () => 1, LARGE, shared];
+        if (how === "an answer") return await respond.return(value);
+        await respond.continue(null);
+        await respond.send(value).catch(() => {});
+      },
+    });
+    const channel = await rawOpen(raw, 0, 1_000);
+    await channel.values({ Selector: "x" }, null);
+    await until(() => peer.callbackCount === 2, "the functions to be lent");
+    // The pointers at the beginning are sent by then.
+    await channel.read(1);
+    await channel.close();
+    await until(() => peer.callbackCount === 0, "the functions to be released");
+  });
+}

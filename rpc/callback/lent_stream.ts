@@ -10,7 +10,7 @@ import {
 } from "../wire/value_source.ts";
 import type { CallbackKind } from "./pointers.ts";
 
-/** What the ID of a stream has to say. */
+/** The kind of stream that its ID names. */
 export function kindOfStream(stream: ValueStream): CallbackKind {
   if (stream instanceof RestOfStream) return "whole";
   return isByteStream(stream) ? "bytes" : "values";

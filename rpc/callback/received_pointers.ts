@@ -93,9 +93,9 @@ export interface DroppedResponse {
 }
 
 /**
- * Takes the bytes that are dropped of a response, because its channel is closed before
- * they are read, and releases the functions and streams in them. The responder does not
- * know which values were read (rpc/SPEC.md, "Callbacks").
+ * Returns what takes the dropped bytes of a response whose channel is closed before they
+ * are read, and releases the functions and streams in them. The responder does not know
+ * which values were read (rpc/SPEC.md, "Callbacks").
  */
 export function releaserOf(
   { header, decode, eofSent, caller }: DroppedResponse,

@@ -16,14 +16,14 @@ const RETRY_TIME = 1_000;
 /** How many functions of one peer wait for that at most: as many as it lends. */
 const MAX_OWED = 4_096;
 
-/** The releases of one peer that were refused, by the ID of the function. */
+/** The releases of one peer that wait for that, by the ID of the function. */
 const owed = new WeakMap<Caller, Map<string, number>>();
 
 /**
  * Releases a function at the peer that `caller` calls, so many times.
  *
- * If calls that do not end soon have taken all channels, or all room at the peer, it is
- * made later.
+ * If there is no channel for it now, or the peer refuses it, the release is made later,
+ * unless the session has ended.
  *
  * @throws the error of the call, if the function was not released, and will not be
  */
@@ -35,10 +35,10 @@ export async function release(
   try {
     await caller.call(RELEASE_SELECTOR + id, count);
   } catch (error) {
-    if (!isNotBegun(error) || isOfEnd(error, caller)) throw error;
-    const counts = owedBy(caller);
-    if (counts.size >= MAX_OWED && !counts.has(id)) throw error;
-    counts.set(id, (counts.get(id) ?? 0) + count);
+    if (
+      !isNotBegun(error) || saysSessionEnded(error, caller) ||
+      !owe(id, caller, count)
+    ) throw error;
   }
 }
 
@@ -50,7 +50,7 @@ interface SessionCaller extends Caller {
 }
 
 /** Whether a call was not sent because the session has ended, and the function with it. */
-function isOfEnd(error: unknown, caller: SessionCaller): boolean {
+function saysSessionEnded(error: unknown, caller: SessionCaller): boolean {
   return error instanceof MuxError &&
     (error.code !== "open-refused" && error.code !== "limit-exceeded" ||
       // A session can end with the second of them.
@@ -62,15 +62,32 @@ export function releaseSoon(id: string, caller: Caller, count = 1): void {
   release(id, caller, count).catch(() => {});
 }
 
-/** What is owed to a peer until all of it is tried again. */
-function owedBy(caller: Caller): Map<string, number> {
-  const known = owed.get(caller);
-  if (known !== undefined) return known;
-  const counts = new Map<string, number>();
-  owed.set(caller, counts);
-  backgroundTimer(RETRY_TIME, () => {
-    owed.delete(caller);
-    for (const [id, count] of counts) releaseSoon(id, caller, count);
-  }, false);
-  return counts;
+/** Lets a release wait; returns false if too many do. */
+function owe(id: string, caller: Caller, count: number): boolean {
+  let counts = owed.get(caller);
+  if (counts === undefined) {
+    counts = new Map();
+    owed.set(caller, counts);
+    backgroundTimer(RETRY_TIME, () => retry(caller), false);
+  }
+  if (counts.size >= MAX_OWED && !counts.has(id)) return false;
+  counts.set(id, (counts.get(id) ?? 0) + count);
+  return true;
+}
+
+/** Makes one of the releases that wait, and the others unless that is refused. */
+function retry(caller: Caller): void {
+  const others = [...owed.get(caller)!];
+  const [id, count] = others.pop()!;
+  owed.delete(caller);
+  const goOn = () => {
+    cancel();
+    for (const [id, count] of others.splice(0)) {
+      if (owed.has(caller)) owe(id, caller, count);
+      else releaseSoon(id, caller, count);
+    }
+  };
+  // A peer that does not answer must not hold up what goes to others behind it.
+  const cancel = backgroundTimer(RETRY_TIME, goOn, false);
+  release(id, caller, count).then(goOn, goOn);
 }

@@ -15,8 +15,6 @@ import type { Caller } from "../types.ts";
 import { Fifo, type Queued } from "../../queue.ts";
 import { channelPool } from "./pool_key.ts";
 
-export { channelPool };
-
 /**
  * How many spare channels may be kept open if few calls run at the same time.
  * In qtalk-go, each is a waiting goroutine, and a line in the log when the session

@@ -17,12 +17,9 @@ import { checkSelector, PING_SELECTOR } from "../wire/selector.ts";
 import { isValueStream } from "../wire/value_source.ts";
 import { CallContext, type ClientOptions } from "./call_context.ts";
 import { type TimeLimit, timeLimitOf } from "./call_limits.ts";
-import {
-  type ChannelPool,
-  channelPool,
-  type PooledCaller,
-} from "./channel_pool.ts";
+import type { ChannelPool, PooledCaller } from "./channel_pool.ts";
 import { type PendingCall, ResponseCall, ValueCall } from "./pending_call.ts";
+import { channelPool } from "./pool_key.ts";
 import type { RpcResponse } from "./response.ts";
 
 /** How many encoded call headers are cached, by selector. */

@@ -3,12 +3,8 @@ import type { Carried } from "../../codec/internal.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";
 import type { Call, Caller, CallOptions } from "../types.ts";
-import {
-  type ChannelPool,
-  channelPool,
-  type PooledCaller,
-  poolOf,
-} from "./channel_pool.ts";
+import { type ChannelPool, type PooledCaller, poolOf } from "./channel_pool.ts";
+import { channelPool } from "./pool_key.ts";
 import type { RpcResponse } from "./response.ts";
 
 /** Makes calls that have no more time than the call that they are made for. */

@@ -434,8 +434,9 @@ export abstract class PendingCall<T = unknown>
     }
     this.#end();
     const channel = this.#channel;
-    const mayGoOn = this.again && this.#header?.again &&
-      !this.#context.state.draining;
+    const header = this.#header;
+    const mayGoOn = this.again && header?.again && !header.continued &&
+      header.lends === undefined && !this.#context.state.draining;
     if (mayGoOn && !channel.ended && channel.buffered === 0) {
       // Its end is no cut until it has another call.
       channel.requireEof(() => {});

@@ -31,8 +31,8 @@ const RESERVED_PART = 8;
  * advance. A client alone may take all but an eighth, which is there for the next
  * one at once, though the first never gives a place back. While others wait, a client
  * gets another of these only if it has fewer than an equal share. Of the eighth, a
- * client may take a place while it has fewer than are free: whatever one takes, there
- * is something for the next. Clients that wait take turns.
+ * client may take a place while it has fewer than are free, so several further clients
+ * find a place, though nobody gives one back. Clients that wait take turns.
  *
  * If places are few, they are what the target can do at once, and none is kept: a
  * client gets all that no other one waits for.
@@ -94,18 +94,24 @@ export class FairShares {
   recheck(): void {
     if (this.#waiting === 0) return;
     const limit = this.#limit();
-    for (const [client, share] of this.#shares) {
-      const { first } = share.waiting;
-      if (first === undefined || !this.#mayBegin(share, limit)) continue;
-      share.waiting.remove(first);
-      this.#waiting--;
-      this.#take(first, share);
-      // The client's next turn is after those of all others.
-      this.#shares.delete(client);
-      this.#shares.set(client, share);
-      first.onTurn?.();
-      if (this.#waiting === 0) return;
-    }
+    let hasBegun: boolean;
+    do {
+      hasBegun = false;
+      for (const [client, share] of this.#shares) {
+        const { first } = share.waiting;
+        if (first === undefined || !this.#mayBegin(share, limit)) continue;
+        hasBegun = true;
+        share.waiting.remove(first);
+        this.#waiting--;
+        this.#take(first, share);
+        // The client's next turn is after those of all others.
+        this.#shares.delete(client);
+        this.#shares.set(client, share);
+        first.onTurn?.();
+        if (this.#waiting === 0) return;
+      }
+      // One that was passed over may be the only one that waits now.
+    } while (hasBegun);
   }
 
   #mayBegin({ running, waiting }: Share, limit: number): boolean {

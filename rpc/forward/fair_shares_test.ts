@@ -15,7 +15,7 @@ Deno.test("FairShares: a client alone gets all places but an eighth, and each ne
   assertEquals(ask(shares, {}, 64).length, 1);
 });
 
-Deno.test("FairShares: however few the places are, one is left for the next client, unless there is one", () => {
+Deno.test("FairShares: one place is left for the next client, however few there are, unless there is only one", () => {
   for (const limit of [1, 2, 3, 4, 7, 8]) {
     const shares = new FairShares(() => limit);
     const most = Math.max(1, limit - 1);
@@ -47,6 +47,22 @@ Deno.test("FairShares: what a client gives back goes to one that has less, until
     const running = [anns.length - left - i - 1, bobs.length - i - 1];
     assertEquals(running, [28, 28]);
   }
+});
+
+Deno.test("FairShares: a client that was passed over goes on when no other one waits any more", () => {
+  let limit = 48;
+  const shares = new FairShares(() => limit);
+  const [anns, bobs] = [60, 4].map((count) => {
+    const client = {};
+    return Array.from({ length: count }, () => new Place(client));
+  }) as [Place[], Place[]];
+  const begun = (places: Place[]) => places.filter(({ begun }) => begun).length;
+  for (const place of [...anns, ...bobs]) shares.join(place);
+  assertEquals([begun(anns), begun(bobs)], [42, 3]);
+  // As when another member of a pool is connected.
+  limit = 64;
+  shares.recheck();
+  assertEquals([begun(anns), begun(bobs)], [52, 4]);
 });
 
 Deno.test("FairShares: the limit is asked for once for each decision", () => {

@@ -41,10 +41,12 @@ export const DEFAULT_MAX_FORWARDED_CALLS = 1_024;
  * target makes on its own initiative, give `target` a handler that forwards in the
  * other direction.
  *
- * The clients share the target. A client can have all of `maxConcurrentCalls` but an
- * eighth, which lets calls of others begin at once, and no more than an equal share
- * while others wait. Its further calls wait, unread, for up to 10 s at each forwarding peer, and then
- * fail with `busy: ...`. A client holds no more functions and
+ * The clients share the target. One eighth of `maxConcurrentCalls` is reserved, so that
+ * a call of another client can begin at once. A client alone can use the rest. While
+ * others wait, a client that has an equal share or more begins no further call, except
+ * that it may take any free place while it has fewer calls in progress than there are
+ * free places. Its further calls wait, unread, for up to 10 s at each forwarding peer,
+ * and then fail with `busy: ...`. A client holds no more functions and
  * streams of the target than could still be lent to others: a response that has more is
  * replaced by an error whose code is `limit-exceeded`, or cut off if the client has got
  * the beginning of it, as a stream of values is. When a caller has closed its call, and

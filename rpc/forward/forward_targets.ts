@@ -38,10 +38,12 @@ export interface ForwardTargets {
   forward(call: ForwardedCall): Promise<void>;
 }
 
+/** A caller that forwards to one of several peers. */
+interface TargetingCaller extends Caller {
+  readonly [forwardTargets]: ForwardTargets;
+}
+
 /** What a caller forwards to, if that is not one session. */
 export function forwardTargetsOf(caller: Caller): ForwardTargets | undefined {
-  return (caller as { readonly [forwardTargets]?: ForwardTargets } | undefined)
-    ?.[
-      forwardTargets
-    ];
+  return (caller as Partial<TargetingCaller> | undefined)?.[forwardTargets];
 }

@@ -141,21 +141,30 @@ test("forward(): the header is encoded again, with the canonical selector and al
   }
 });
 
-test("forward(): a target that says unasked that the channel may have another call is not believed", async (t) => {
-  const { client, backend } = scriptsOf(t);
-  const call = await rawOpen(client);
-  await call.values({ S: "x", Q: { v: 1, again: true } }, null);
-  const there = await rawAccept(backend);
-  await there.read(2);
-  const Q = { v: 1, again: true, other: 1 };
-  await there.values({ Continue: false, Q }, "done");
-  await there.eof();
-  await there.close();
-  assertEquals(await call.read(2), [
-    { Continue: false, Q: { v: 1, other: 1 } },
-    "done",
-  ]);
-  await call.close();
+test("forward(): again from a target that was not asked is ignored", async (t) => {
+  for (
+    const [Continue, others] of [
+      [false, { other: 1 }],
+      [true, {}],
+      [false, { lends: "_012345" }],
+    ] as const
+  ) {
+    const { client, backend } = scriptsOf(t);
+    const call = await rawOpen(client);
+    await call.values({ S: "x", Q: { v: 1, again: true } }, null);
+    const there = await rawAccept(backend);
+    await there.read(2);
+    const Q = { v: 1, again: true, ...others };
+    await there.values({ Continue, Q }, "done");
+    await there.eof();
+    assertEquals(await call.read(2), [
+      { Continue, Q: { v: 1, ...others } },
+      "done",
+    ]);
+    await call.eof();
+    await call.close();
+    await there.close();
+  }
 });
 
 test("forward(): a call whose header gets too long is not forwarded, and leaves its channel to the next one", async (t) => {

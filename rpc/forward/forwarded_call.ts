@@ -52,14 +52,15 @@ export interface Attempts {
  * whatever the handler of its session is.
  *
  * @param lender calls the peer of `from`
- * @param maxCallbacks how many functions of that peer all others may hold
+ * @param maxCallbacks how many functions of that peer all others may hold. Default:
+ * any number
  */
 function addRoute(
   prefix: string,
   from: RoutedSession | undefined,
   lender: Caller,
   to: RoutedSession | undefined,
-  maxCallbacks = Infinity,
+  maxCallbacks?: number,
 ): void {
   if (from === undefined || to === undefined || to.ended) return;
   to.routes ??= new CallbackRoutes();
@@ -74,14 +75,15 @@ function addRoute(
  *
  * @param source the session of that peer
  * @param lender calls that peer
- * @param maxCallbacks how many functions of that peer all others may hold
+ * @param maxCallbacks how many functions of that peer all others may hold. Default:
+ * any number
  */
 export async function callLender(
   call: ServerCall,
   respond: ServerResponder,
   source: RoutedSession,
   lender: Caller,
-  maxCallbacks: number,
+  maxCallbacks: number | undefined,
 ): Promise<void> {
   const pool = poolOf(lender);
   if (pool === undefined) return await notFound(call, respond);

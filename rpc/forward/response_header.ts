@@ -67,8 +67,8 @@ export function refusalIn(
 /**
  * A response header says about its sender whether it may be pinged. The caller takes
  * that to be this side, so it gets another header if the two differ: the one that
- * this returns. The same if the target says that the channel may have another call,
- * which it was not asked for.
+ * this returns. It also gets another header if the target says `again`, which this
+ * side did not ask for.
  */
 export function changedHeader(
   bytes: Uint8Array,

@@ -14,8 +14,11 @@ export interface Target {
   readonly pool: ChannelPool;
   /** Whether the call takes a channel of those for nested calls. */
   readonly nested: boolean;
-  /** How many functions of the peer all clients together may hold. */
-  readonly maxCallbacks: number;
+  /**
+   * How many functions of the peer all clients together may hold; undefined if the peer
+   * itself is a client, which lends any number.
+   */
+  readonly maxCallbacks: number | undefined;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { isPlainObject } from "../../codec/internal.ts";
-import { channelPool } from "../client/channel_pool.ts";
+import { channelPool } from "../client/pool_key.ts";
 import type { AnyFunction } from "../remote/value_kinds.ts";
 import type { Handler, HandlerObject } from "../types.ts";
 import { checkList, checkObject, kindOf } from "../../check_option.ts";

@@ -4,7 +4,7 @@ import {
   checkObject,
 } from "../../check_option.ts";
 import type { Carried } from "../../codec/internal.ts";
-import { channelPool } from "../client/channel_pool.ts";
+import { channelPool } from "../client/pool_key.ts";
 import { firstValue, type RpcResponse } from "../client/response.ts";
 import { remoteOf } from "../remote/remote.ts";
 import type { Remote } from "../remote/types.ts";

@@ -445,8 +445,8 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   }
 
   /**
-   * Sends functions; the caller owns those that were sent, also in a part of a value:
-   * it releases what it has of one that is cut.
+   * Sends functions. An extended caller owns those that were sent, also in a part of a
+   * value: it releases what it has of one that is cut, or a forwarding peer does.
    */
   #sendLending(
     { message, ids }: LendingMessage,
@@ -456,7 +456,11 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const failed = (error: unknown): never => {
       // Else they are released when the caller has closed the channel.
       if (!this.#leavesClose) {
-        callbacks.release(unsentOf(ids, message.message(), this.#channel));
+        callbacks.release(
+          this.#session.peerExtended
+            ? unsentOf(ids, message.message(), this.#channel)
+            : ids,
+        );
       }
       throw error;
     };

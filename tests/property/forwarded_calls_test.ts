@@ -10,7 +10,7 @@ import { forward, handlerFrom, Peer } from "@qtalk/qtalk";
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import type { QmuxChannel } from "../../mux/channel/channel.ts";
 import { memoryTransports, qmux, type Session } from "../../mux/mod.ts";
-import { channelPool } from "../../rpc/client/channel_pool.ts";
+import { channelPool } from "../../rpc/client/pool_key.ts";
 import { type Harness, test } from "../support/harness.ts";
 import { forSeeds, type Random } from "../support/random.ts";
 import { concat, parseValues, values } from "../support/wire.ts";

@@ -46,7 +46,7 @@ export function releaserIn(
   if (releaser === undefined) {
     releaser = new Client(pool, {
       codec,
-      maxValueSize: 1024, // The reply is `null`, after its header.
+      maxValueSize: 64, // The reply is `null`.
       account: state.account,
       state,
       nested: true, // Calls that never end could take all the other channels.
@@ -77,8 +77,8 @@ export interface LendingResponse {
   readonly source: RoutedSession | undefined;
   /** Calls the peer that lends them. */
   readonly lender: Caller;
-  /** How many functions of that peer all clients may hold. */
-  readonly max: number;
+  /** How many functions of that peer all clients may hold. Default: any number. */
+  readonly max: number | undefined;
   readonly continued: boolean;
   /** The bytes that have arrived. */
   readonly bytes: Uint8Array | undefined;
@@ -95,6 +95,7 @@ const UNCOUNTED: RoutedSession = { routes: undefined, onEnd: () => () => {} };
  */
 export function beginLoan(response: LendingResponse): ForwardedLoan {
   const { lends, borrower, source, lender, max, continued } = response;
+  // From now on it is a lender.
   if (source !== undefined) totalOf(source);
   const loans = loansFrom(lends, borrower, source, lender, max) ??
     newLoans(UNCOUNTED, undefined, lender);
@@ -161,18 +162,17 @@ export function keepLent(
  * Makes the list of what the peer of one session holds of another's.
  *
  * @param lender calls the peer that lends them
- * @param max how many functions of that peer all clients may hold. Default: any number
  */
 export function newLoans(
   borrower: RoutedSession,
   source: RoutedSession | undefined,
   lender: Caller,
-  max?: number,
 ): Loans {
   const give = (id: string, count: number) => releaseSoon(id, lender, count);
-  return new Loans(borrower, give, source && totalOf(source), max);
+  return new Loans(borrower, give, source && totalOf(source));
 }
 
+/** The list, also if it was made for less than `max`. */
 function loansFrom(
   prefix: string,
   borrower: RoutedSession,
@@ -180,9 +180,11 @@ function loansFrom(
   lender: Caller,
   max?: number,
 ): Loans | undefined {
-  return borrower.routes?.loans(
+  const loans = borrower.routes?.loans(
     prefix,
     source,
-    () => newLoans(borrower, source, lender, max),
+    () => newLoans(borrower, source, lender),
   );
+  loans?.remember(max);
+  return loans;
 }

@@ -1124,7 +1124,7 @@ for (const extension of [{ Q: { v: 1 } }, {}]) {
 
 for (const isPlain of [false, true]) {
   const how = isPlain ? ", also if it is not extended" : "";
-  test(`forward(): of more than 4,096 functions that maxCallbacks lets a client hold, each can be called, and all are released when it leaves${how}`, async (t) => {
+  test(`forward(): with a maxCallbacks above 4,096, a client can call every function that it holds, and all are released when it leaves${how}`, async (t) => {
     const count = 5_000;
     const limit = { maxCallbacks: 4 * count };
     const handler = handlerFrom({
@@ -1151,6 +1151,54 @@ for (const isPlain of [false, true]) {
     await untilHeld(backend, 0);
   });
 }
+
+test("forward(): of the functions that a client lends, 4,096 are remembered, and released when the target leaves", async (t) => {
+  const count = 5_000;
+  let held: readonly unknown[] = [];
+  const [middle, backend] = t.pair({}, {
+    handler: handlerFrom(async (make: Callback<() => unknown[]>) => {
+      held = await make();
+    }),
+  });
+  const [client, front] = t.pair({ maxCallbacks: 2 * count }, {
+    handler: forward(middle),
+  });
+  const make = () => Array.from({ length: count }, (_, i) => () => i);
+  await client.call("x", [make]);
+  assertEquals([held.length, client.callbackCount], [count, count]);
+  await backend.close();
+  await until(() => client.callbackCount <= count - 4_096, "the releases");
+  // What comes before the answer of the client has reached it.
+  await assertRejects(() => front.call("x"), RemoteError, "not found");
+  assertEquals(client.callbackCount, count - 4_096);
+  // The rest stays until the session ends.
+  await client.close();
+});
+
+test("forward(): with a maxCallbacks above 4,096, all is released when a client leaves that has kept functions of calls", async (t) => {
+  const count = 5_000;
+  const limit = { maxCallbacks: 4 * count };
+  const [middle, backend] = t.pair({}, {
+    ...limit,
+    handler: handlerFrom({
+      listen: async (fn: Callback<(own: () => number) => void>) => {
+        await fn(() => 0);
+      },
+      many: () => Array.from({ length: count }, (_, i) => () => i),
+    }),
+  });
+  const [client] = t.pair({}, { handler: forward(middle, limit) });
+  let kept: unknown;
+  const keep = (own: Callback<() => number>) => {
+    kept = own.retain();
+  };
+  await client.call("listen", [keep]);
+  const many = await client.call("many");
+  assertEquals(backend.callbackCount, count + 1);
+  await client.close();
+  await untilHeld(backend, 0);
+  assertEquals([typeof kept, typeof many], ["function", "object"]);
+});
 
 Deno.test("keepLent: what a responder keeps whose session has ended meanwhile is released", () => {
   const id = "_0123450000000000001";

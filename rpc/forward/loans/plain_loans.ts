@@ -45,13 +45,14 @@ function makeLoans(
   borrower: RoutedSession,
   source: RoutedSession,
   lender: Caller,
-  max: number,
+  max: number | undefined,
 ): Loans | undefined {
   if (borrower.ended || source.ended) return undefined;
   const bySource = loansOf.get(borrower) ??
     new Map<RoutedSession, PlainLoans>();
   loansOf.set(borrower, bySource);
-  const loans = newLoans(borrower, source, lender, max);
+  const loans = newLoans(borrower, source, lender);
+  loans.remember(max);
   bySource.set(source, { loans, lender, source });
   // Neither session remembers the other when that has ended.
   const cancel = borrower.onEnd(() => cancelSource());
@@ -69,8 +70,8 @@ export interface PlainResponse {
   readonly source: RoutedSession;
   /** Calls the peer that may lend functions. */
   readonly lender: () => Caller;
-  /** How many functions of that peer all clients may hold. */
-  readonly max: number;
+  /** How many functions of that peer all clients may hold. Default: any number. */
+  readonly max: number | undefined;
   /** The bytes that have arrived. */
   readonly bytes: Uint8Array | undefined;
   /** Whether it continues. */

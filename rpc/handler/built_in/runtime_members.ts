@@ -4,6 +4,7 @@
  *
  * @module
  */
+
 /** Modules of Bun that are none of Node's. */
 const BUN_MODULE = /^(?:bun|undici$|ws$)/;
 

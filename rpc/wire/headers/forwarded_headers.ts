@@ -30,7 +30,7 @@ export function forwardedHeaderValue(
   }
   // That of the caller is left out: it may be forwarded to where it came from.
   const { from: _, ...others } = extension;
-  const Q = passedOn(others, refusesPings);
+  const Q = forwardedExtension(others, refusesPings);
   if (deadline !== undefined) Q["deadline"] = deadline;
   if (from !== undefined) Q["from"] = from;
   return { ...header, Q };
@@ -38,10 +38,10 @@ export function forwardedHeaderValue(
 
 /**
  * The field `Q` of a header that is forwarded. Its member `ping` is about this side
- * then, and not about the peer that sent the header. And both channels have one
- * call, since the caller's next may go elsewhere.
+ * then, and not about the peer that sent the header. It has no `again`: the next call
+ * on the caller's channel may go to another peer.
  */
-function passedOn(
+function forwardedExtension(
   extension: Readonly<Record<string, unknown>>,
   refusesPings: boolean,
 ): Record<string, unknown> {
@@ -62,5 +62,6 @@ export function forwardedResponseValue(
   refusesPings: boolean,
 ): unknown {
   const header = decodeHeader(codec, bytes, RESPONSE);
-  return { ...header, Q: passedOn(extensionOf(header) ?? {}, refusesPings) };
+  const extension = extensionOf(header) ?? {};
+  return { ...header, Q: forwardedExtension(extension, refusesPings) };
 }

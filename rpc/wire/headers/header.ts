@@ -28,8 +28,8 @@ export interface HeaderKind {
   /** The keys that this side reads. */
   readonly keys: readonly string[];
   /**
-   * Keys that only look like those: Go ignores the case of keys. And the fields of
-   * the reference's structs, which must not be set from outside.
+   * Keys that differ from those only in case, which Go ignores; and the names of fields
+   * of the reference's structs, which must not be set from outside.
    */
   readonly refused: RegExp;
 }

@@ -15,7 +15,7 @@ const BRIEF_SLOTS = 16;
 export type HeaderUse = "long" | "brief" | "never";
 
 /** A header, encoded and decoded. */
-export interface Entry<T> {
+interface Entry<T> {
   bytes: Uint8Array;
   header: T;
 }

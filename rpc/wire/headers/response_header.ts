@@ -61,7 +61,10 @@ export interface ReceivedHeader extends ResponseHeader {
   meta: Metadata | undefined;
   /** Whether the responder asks not to be pinged. */
   refusesPings: boolean;
-  /** Whether the channel may have another call. */
+  /**
+   * Whether the channel may have another call, unless the response is continued or
+   * lends functions.
+   */
   again: boolean;
 }
 
@@ -181,7 +184,7 @@ function decodeResponse(codec: Codec, bytes: Uint8Array): ReceivedHeader {
     lends: typeof lends === "string" ? lends : undefined,
     meta: metaIn(extension),
     refusesPings: ping === false,
-    again: again === true && !continued && lends === undefined,
+    again: again === true,
   };
 }
 
