@@ -13,6 +13,7 @@ import {
   type TlsDialOptions,
 } from "@qtalk/qtalk";
 import { DatagramRelay } from "../../tests/resume/datagram_relay.ts";
+import { FakeTime } from "../../tests/support/fake_time.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import {
   loopbackCertificate,
@@ -433,6 +434,27 @@ test("listen(): with plainStreams, a client waits for more streams than may be u
     for (let i = 0; i < 3; i++) await open();
     await assertRejects(open, Error, "stream");
     conn.close();
+  }
+});
+
+test("listen(): with plainStreams, more calls than there may be streams are all answered", async (t) => {
+  const { cert, key, authority } = await loopbackCertificate();
+  const listener = t.watch(
+    await listen("quic://127.0.0.1:0", {
+      tls: { cert, key },
+      plainStreams: true,
+      session: { maxHeldSize: 3_900_000 },
+      handler: handlerFrom((n: number) => n),
+    }),
+  );
+  const tls = { ca: authority.cert };
+  const peer = t.watch(await dial(listener.addr, { tls }));
+  // No timer closes a channel that calls have left.
+  using _time = new FakeTime(1_000);
+  const numbers = Array.from({ length: 10 }, (_, i) => i);
+  for (let burst = 0; burst < 3; burst++) {
+    const answers = Promise.all(numbers.map((n) => peer.call("x", [n])));
+    assertEquals(await within(answers, "the answers"), numbers);
   }
 });
 
