@@ -437,7 +437,7 @@ export abstract class PendingCall<T = unknown>
     const mayGoOn = this.again && this.#header?.again &&
       !this.#context.state.draining;
     if (mayGoOn && !channel.ended && channel.buffered === 0) {
-      // Its end is no cut until it has another call.
+      // Between two calls, nothing is lost if it ends.
       channel.requireEof(() => {});
       this.#context.channels.giveBack(channel);
     } else {
