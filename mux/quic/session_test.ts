@@ -13,7 +13,6 @@ import {
   type TlsDialOptions,
 } from "@qtalk/qtalk";
 import { DatagramRelay } from "../../tests/resume/datagram_relay.ts";
-import { FakeTime } from "../../tests/support/fake_time.ts";
 import { type Harness, test } from "../../tests/support/harness.ts";
 import {
   loopbackCertificate,
@@ -450,7 +449,7 @@ test("listen(): with plainStreams, more calls than there may be streams are all 
   const tls = { ca: authority.cert };
   const peer = t.watch(await dial(listener.addr, { tls }));
   // No timer closes a channel that calls have left.
-  using _time = new FakeTime(1_000);
+  t.time(1_000);
   const numbers = Array.from({ length: 10 }, (_, i) => i);
   for (let burst = 0; burst < 3; burst++) {
     const answers = Promise.all(numbers.map((n) => peer.call("x", [n])));
