@@ -218,8 +218,8 @@ export interface Call<Context = unknown> {
 /**
  * Answers one call: with `return`, or with `continue` and any number of `send`.
  *
- * `return` and `continue` take only values and no signal. To stop waiting for a
- * caller that does not read, close the channel of the call.
+ * `return` and `continue` take only values and no signal. To be able to stop waiting
+ * for a caller that does not read, take `call.channel` before you answer, and close it.
  */
 export interface Responder {
   /**

@@ -436,6 +436,27 @@ test("listen(): with plainStreams, a client waits for more streams than may be u
   }
 });
 
+test("listen(): with plainStreams, more calls than there may be streams are all answered", async (t) => {
+  const { cert, key, authority } = await loopbackCertificate();
+  const listener = t.watch(
+    await listen("quic://127.0.0.1:0", {
+      tls: { cert, key },
+      plainStreams: true,
+      session: { maxHeldSize: 3_900_000 },
+      handler: handlerFrom((n: number) => n),
+    }),
+  );
+  const tls = { ca: authority.cert };
+  const peer = t.watch(await dial(listener.addr, { tls }));
+  // No timer closes a channel that calls have left.
+  t.time(1_000);
+  const numbers = Array.from({ length: 10 }, (_, i) => i);
+  for (let burst = 0; burst < 3; burst++) {
+    const answers = Promise.all(numbers.map((n) => peer.call("x", [n])));
+    assertEquals(await within(answers, "the answers"), numbers);
+  }
+});
+
 test("quic: where nothing answers, dial() ends with its time limit or its signal", async () => {
   const hole = Deno.listenDatagram({
     transport: "udp",

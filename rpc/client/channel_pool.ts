@@ -16,14 +16,14 @@ import { Fifo, type Queued } from "../../queue.ts";
 import { channelPool } from "./pool_key.ts";
 
 /**
- * How many spare channels may be kept open if few calls run at the same time.
- * In qtalk-go, each is a waiting goroutine, and a line in the log when the session
+ * How many spare channels may be opened ahead of need if few calls run at the same
+ * time. In qtalk-go, each is a waiting goroutine, and a line in the log when the session
  * ends.
  */
 export const FEW_SPARE_CHANNELS = 64;
 /**
- * How many spare channels may be kept open if as many calls had to wait for a
- * channel at the same time: a quarter of the channels that a peer of this package
+ * How many spare channels may be opened ahead of need if as many calls had to wait
+ * for a channel at the same time: a quarter of the channels that a peer of this package
  * allows by default.
  */
 export const MAX_SPARE_CHANNELS = 512;
@@ -37,15 +37,16 @@ const IDLE_TIME = 1_000;
  */
 const LAST_IDLE_TIME = 5_000;
 /**
- * How many channels may be open for calls to use them again. With a thousand calls
- * in flight, new ones are faster: old ones have left the processor's cache.
+ * A call leaves its channel to others only while no more than this are open. With a
+ * thousand calls in flight, new ones are faster: old ones have left the processor's
+ * cache.
  */
 const MAX_KEPT_CHANNELS = 3 * FEW_SPARE_CHANNELS;
 /**
- * The channel of one call in so many is used for no other: what opens in its place
- * measures the round trip.
+ * One call in this many ends its channel, so that opening another one measures the
+ * round trip.
  */
-const MAX_USES = 64;
+const CALLS_PER_PROBE = 64;
 
 /**
  * One channel slot in this many is kept for nested calls: those made with
@@ -123,6 +124,7 @@ export class ChannelRequest implements Queued<ChannelRequest>, OpenCallbacks {
  * The number of spares follows use. A call that finds none doubles it, up to
  * {@linkcode FEW_SPARE_CHANNELS} or the number of calls that wait for a channel.
  * A second without calls halves it, until one is left, which five of them close.
+ * Channels that calls have left are spares, too, beyond that number.
  *
  * Calls for which there is no slot, here or at the peer, wait in a queue.
  */
@@ -133,8 +135,8 @@ export class ChannelPool {
   readonly #spares: RawChannel[] = [];
   /** Spare channels that are being opened. */
   #opening = 0;
-  /** Channels that are being opened for calls. */
-  #waiting = 0;
+  /** Calls for which channels are being opened, the oldest first. */
+  readonly #waiting = new Set<ChannelRequest>();
   #target = 0;
   #confirmed = false;
   #allowed = false;
@@ -210,10 +212,8 @@ export class ChannelPool {
     this.taken++;
     if (this.#queued > 0 && this.#queue.length > 0 && !nested) return undefined;
     const channel = this.#takeSpare();
-    if (channel !== undefined || this.#target > 0) {
-      if (channel === undefined) this.#grow();
-      this.#refill();
-    }
+    if (channel === undefined && this.#target > 0) this.#grow();
+    this.#refill();
     return channel;
   }
 
@@ -241,10 +241,14 @@ export class ChannelPool {
    * which is not made after all. The next call uses it: a channel that ends without a
    * call counts as an idle frame at the peer, which ends the session after many, and
    * breaks some peers.
+   *
+   * If calls wait for channels that are being opened, the oldest of them uses it: over
+   * QUIC, those may open only after this one has closed.
    */
   giveBack(channel: RawChannel): void {
     this.#spares.push(channel);
-    if (this.#queued > 0) this.#startQueued();
+    if (this.#waiting.size > 0) this.#startWaiting();
+    else if (this.#queued > 0) this.#startQueued();
     else if (this.#allowed) this.#checkUse();
   }
 
@@ -289,7 +293,7 @@ export class ChannelPool {
   /** Whether the channel of the next call may have others after it. */
   get mayKeep(): boolean {
     const { channels } = this.#session;
-    return (this.taken + 1) % MAX_USES > 0 && !channels.crowded &&
+    return (this.taken + 1) % CALLS_PER_PROBE > 0 && !channels.crowded &&
       channels.outgoingSlots <= MAX_KEPT_CHANNELS;
   }
 
@@ -315,6 +319,19 @@ export class ChannelPool {
     }
   }
 
+  /** Gives spare channels to calls for which channels are being opened. */
+  #startWaiting(): void {
+    for (const request of this.#waiting) {
+      const spare = this.#takeSpare();
+      if (spare === undefined) return;
+      this.#waiting.delete(request);
+      // What is being opened for it becomes a spare.
+      this.#opening++;
+      Object.assign(request, this.#spareCallbacks);
+      request.opened(spare);
+    }
+  }
+
   #begin(): void {
     if (!this.#allowed || !this.#confirmed || this.#target !== 0) return;
     this.#target = 1;
@@ -325,7 +342,7 @@ export class ChannelPool {
 
   #grow(): void {
     // Not fewer than before: few of the calls in flight may be waiting now.
-    const most = Math.max(FEW_SPARE_CHANNELS, this.#waiting, this.#target);
+    const most = Math.max(FEW_SPARE_CHANNELS, this.#waiting.size, this.#target);
     this.#target = Math.min(MAX_SPARE_CHANNELS, most, this.#target * 2);
   }
 
@@ -398,13 +415,13 @@ export class ChannelPool {
   }
 
   #open(request: ChannelRequest): void {
-    this.#waiting++;
+    this.#waiting.add(request);
     this.#session.openRaw(request);
   }
 
   /** The channel of a request is open. */
   opened(request: ChannelRequest, channel: RawChannel): void {
-    this.#waiting--;
+    this.#waiting.delete(request);
     this.#confirmed = true;
     // The peer may have room for one more.
     this.#room = Math.max(this.#room, this.#openAtPeer + 1);
@@ -414,7 +431,7 @@ export class ChannelPool {
 
   /** No channel could be opened for a request. */
   failed(request: ChannelRequest, error: unknown): void {
-    this.#waiting--;
+    this.#waiting.delete(request);
     if (!this.#isFull(error)) return request.failed(error);
     // One that has opened meanwhile may be all that takes the room: then no other
     // channel would ever close.
@@ -426,12 +443,13 @@ export class ChannelPool {
 
   /** Channels of this side that the peer has confirmed. */
   get #openAtPeer(): number {
-    return this.#session.channels.outgoingSlots - this.#waiting - this.#opening;
+    const { outgoingSlots } = this.#session.channels;
+    return outgoingSlots - this.#waiting.size - this.#opening;
   }
 
   /**
    * Whether there is no channel because this side has no memory for another one,
-   * or the peer no room. That changes when a channel closes.
+   * or the peer no room. That changes when a channel closes or is given back.
    */
   #isFull(error: unknown): boolean {
     if (!(error instanceof MuxError) || this.#session.ended) return false;

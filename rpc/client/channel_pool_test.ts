@@ -360,3 +360,44 @@ Deno.test("ChannelPool: calls wait while there is no memory for a channel, and e
   }
   assertEquals([channels.length, pool.queued, failed], [40, 0, []]);
 });
+
+/** A pool with three channels: one is open, and two calls wait for the others. */
+async function openingPool() {
+  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  const pool = new ChannelPool(rawSession(session));
+  const first = opened(pool);
+  await raw.send(confirm((await raw.expect("open")).sender, 0));
+  const waiting = [opened(pool), opened(pool)] as const;
+  const senders: number[] = [];
+  for (const _ of waiting) senders.push((await raw.expect("open")).sender);
+  return { session, raw, pool, open: await first, waiting, senders };
+}
+
+Deno.test("ChannelPool: a channel that is given back goes to the oldest call whose channel is being opened", async () => {
+  const { session, raw, pool, open, waiting, senders } = await openingPool();
+  await using _ = session;
+  pool.giveBack(open);
+  assert(await waiting[0] === open);
+  assertEquals(pool.unused, 1, "one more is being opened than calls wait");
+  // Whichever opens first is for the call that waits.
+  await raw.send(confirm(senders[0]!, 1));
+  const second = await waiting[1];
+  await raw.send(confirm(senders[1]!, 2));
+  await settled();
+  assertEquals(pool.unused, 1);
+  const third = pool.take();
+  assert(third !== undefined && third !== open && third !== second);
+  assertEquals(pool.unused, 0);
+});
+
+Deno.test("ChannelPool: the refusal of a channel whose call has got another one harms no call", async () => {
+  const { session, raw, pool, open, waiting, senders } = await openingPool();
+  await using _ = session;
+  pool.giveBack(open);
+  await waiting[0];
+  await raw.send(failure(senders[0]!));
+  await settled();
+  assertEquals([pool.unused, pool.queued], [0, 0]);
+  await raw.send(confirm(senders[1]!, 1));
+  assert(await waiting[1] !== open);
+});

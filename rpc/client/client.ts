@@ -53,14 +53,14 @@ class PingCall extends ValueCall {
   }
 }
 
-/** Makes calls over a session, each on a channel of its own. */
+/** Makes calls over a session, each on a channel that no other call uses meanwhile. */
 export class Client implements PooledCaller {
   readonly [channelPool]: ChannelPool;
   readonly #context: CallContext;
   /**
-   * The headers of calls by selector: of calls with a list of arguments, or one
-   * value, of such whose response may be continued, and of such whose channel may
-   * have other calls.
+   * The encoded headers of calls by selector, one map for each kind: with a list of
+   * arguments or one value, and each of these plain, with a response that may be
+   * continued, or with `again`.
    */
   readonly #headers: (Map<string, Uint8Array> | undefined)[] = [];
   /** The one of them that was used last, which needs no look into the maps. */
@@ -127,7 +127,7 @@ export class Client implements PooledCaller {
     const outcome = { resolve: ended, reject: ended };
     const call: PingCall = new PingCall(PING_SELECTOR, this.#context, outcome);
     const request = messages.store(this.#encode(call, null, false));
-    // Its channel is none of those that calls may have.
+    // Its channel is not from the pool, and must not get into it.
     call.again = false;
     this.#ping = call;
     return channels.openForPing((channel) => {

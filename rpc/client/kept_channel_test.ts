@@ -96,7 +96,7 @@ test("kept channels: a responder that does not say again closes the channel", as
   }
 });
 
-test("kept channels: a request() and streamed arguments say nothing of other calls", async (t) => {
+test("kept channels: request() and streamed arguments do not say again", async (t) => {
   const { peer, raw } = t.scriptedPeer();
   for (
     const start of [
@@ -170,7 +170,7 @@ test("kept channels: what a handler does after its answer does not touch the nex
   assertEquals(peer.stats.calls.answering, 0);
 });
 
-test("kept channels: a caller that says nothing of other calls gets EOF and CLOSE", async (t) => {
+test("kept channels: a caller that does not say again gets EOF and CLOSE", async (t) => {
   const { raw } = t.scriptedPeer({
     handler: async (call, respond) => {
       await respond.return(await call.receive());
@@ -346,7 +346,7 @@ test("kept channels: a stream of arguments and an early EOF end the channel", as
   }
 });
 
-test("kept channels: a handler that has asked for its channel ends it, and gets none later", async (t) => {
+test("kept channels: a channel that its handler has taken is not kept, and cannot be taken after the answer", async (t) => {
   const calls: Call[] = [];
   const { raw } = t.scriptedPeer({
     handler: async (call, respond) => {

@@ -438,7 +438,7 @@ export abstract class PendingCall<T = unknown>
     const mayGoOn = this.again && header?.again && !header.continued &&
       header.lends === undefined && !this.#context.state.draining;
     if (mayGoOn && !channel.ended && channel.buffered === 0) {
-      // Its end is no cut until it has another call.
+      // Between two calls, nothing is lost if it ends.
       channel.requireEof(() => {});
       this.#context.channels.giveBack(channel);
     } else {

@@ -7,7 +7,7 @@ import { linkStates, type State } from "../../state_machine.ts";
  * - `header`: the request was sent; the response header has not arrived.
  * - `values`: the values of a response that is not continued are arriving.
  * - `first`: the first value of a continued response has not arrived.
- * - `resolved`: it has resolved, and its channel is closed.
+ * - `resolved`: it has resolved, and its channel is closed or left to another call.
  * - `continued`: it has resolved to a continued response, which has the channel.
  * - `failed`: it has rejected.
  */

@@ -103,7 +103,7 @@ export class LazyServer {
     this.#server?.admit();
   }
 
-  /** Waits for the call on a channel that the peer opened, and answers it. */
+  /** Answers the calls on a channel that the peer opened, one after the other. */
   serve(channel: RawChannel): void {
     const server = this.#server;
     // Those that wait come first.

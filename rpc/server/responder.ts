@@ -37,7 +37,10 @@ export type ResponderState = "pending" | "continued" | "returned";
 
 /** The call that is answered. */
 export interface AnsweredCall {
-  /** Whether nothing of it is left in its channel, or waits for the channel. */
+  /**
+   * Whether its argument was read, nothing more has arrived, and the handler does not
+   * use the channel.
+   */
   readonly isWholeRead: boolean;
   /** Called when its channel may have another call, which begins at once. */
   onGoOn: (() => void) | undefined;
@@ -58,9 +61,9 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
   meta: Record<string, unknown> | undefined;
   /** The call, if its channel may have another one after it. */
   call: AnsweredCall | undefined;
-  /** Whether the channel has other calls from now on, and is not that of this one. */
+  /** Whether the channel is free for other calls, and no longer that of this one. */
   goesOn = false;
-  /** Whether nothing of that answer waits for credit. */
+  /** Whether all of the answer has left. */
   isSent = false;
   /** What of it was sent with the answer. */
   #sentMeta: Metadata | undefined;

@@ -14,14 +14,13 @@ import { MessageWriter } from "../wire/message_writer.ts";
 import type { Metadata } from "../wire/metadata.ts";
 import { carriesBytes } from "../wire/value_source.ts";
 
-/** The extension field for a caller of whose callbacks none is kept. */
+/** The usual field `Q`: no callback is kept. */
 export const NOTHING_KEPT: ResponseExtension = { keptIds: [] };
-/** As above, if the channel may have another call. */
+/** As `NOTHING_KEPT`, and the channel may have another call. */
 export const MAY_GO_ON: ResponseExtension = { keptIds: [], again: true };
-/** As the first, for a stream of values. */
+/** As `NOTHING_KEPT`, and a trailer follows the stream. */
 export const ONLY_TRAILER: ResponseExtension = { keptIds: [], trailer: true };
-
-/** As the first, for a call that becomes bytes: no functions follow. */
+/** As `NOTHING_KEPT`, and bytes follow. */
 export const BYTES_FOLLOW: ResponseExtension = { keptIds: [] };
 
 /** All sessions have the same: no response is stored. */

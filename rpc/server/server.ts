@@ -71,7 +71,7 @@ export class Server {
   readonly #memory: ArgumentMemory;
   readonly #nestedMemory: ArgumentMemory;
   readonly #headers: HeaderMemory;
-  /** Channels without a call: most were opened ahead of need. */
+  /** Channels without a call: opened ahead of need, or left by a call. */
   #idle = 0;
   /**
    * Calls that came before the peer was admitted, with their arguments unread;
@@ -163,7 +163,7 @@ export class Server {
     }
   }
 
-  /** Waits for the call on a channel that the peer opened, and answers it. */
+  /** Answers the calls on a channel that the peer opened, one after the other. */
   serve(channel: RawChannel): void {
     // Made with the first bytes: hundreds of channels may wait for a call.
     let reader: ValueReader | undefined;
@@ -215,7 +215,8 @@ export class Server {
       idle = true;
       this.#idle++;
       reader!.memory = this.#options.account.headers.reserved;
-      // The caller may close the channel without one. And it holds nothing of the last.
+      // The caller may close it without another call, and it must keep nothing of the
+      // last one alive.
       channel.requireEof(() => {});
       channel.nameErrors(undefined);
       channel.whenReadable(advance);

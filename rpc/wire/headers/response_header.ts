@@ -29,7 +29,7 @@ export interface ResponseHeader {
   error: string | undefined;
   /** What else extended peers say about the error, in the field `Q`. */
   about?: AboutError | undefined;
-  /** Whether the channel stays open after the values. */
+  /** Whether the call goes on after the values. */
   continued: boolean;
 }
 
