@@ -1,7 +1,7 @@
 /**
  * Bidirectional RPC over anything that carries bytes: TCP, TLS, Unix sockets,
- * WebSocket, stdio, workers, or a pair of byte streams. Every call has its own
- * flow-controlled channel. The wire format is that of qtalk-go.
+ * WebSocket, stdio, workers, or a pair of byte streams. Every call has a
+ * flow-controlled channel to itself. The wire format is that of qtalk-go.
  *
  * {@linkcode dial} and {@linkcode listen} make {@linkcode Peer}s; either end of a
  * session can call the other. {@linkcode handlerFrom} makes a handler from a

@@ -1,5 +1,5 @@
 /**
- * RPC over qmux channels. Every call has a channel of its own, so it can stream
+ * RPC over qmux channels. Every call has a channel to itself, so it can stream
  * values, call its caller back, or become a stream of bytes.
  *
  * Most programs use it through a `Peer` of `@qtalk/qtalk`. This module contains the

@@ -21,7 +21,7 @@ export interface CallOptions {
    */
   signal?: AbortSignal | undefined;
   /**
-   * The time limit of the call until its first answer, including opening its
+   * The time limit of the call until its first answer, including the wait for a
    * channel, in milliseconds; after it, the call rejects with an `RpcError` whose
    * code is `timeout`. It does not limit the rest of a continued response, such as
    * a stream of values: for that, give `AbortSignal.timeout()` as the `signal`. A

@@ -7,9 +7,12 @@ export interface PeerStats {
     /** Bytes that were sent to the other side. */
     sent: number;
   };
-  /** Channels of both directions. Each call takes one. */
+  /**
+   * Channels of both directions. A call takes one, which another call may take after
+   * it.
+   */
   channels: {
-    /** Those that are open, a few spare ones included. */
+    /** Those that are open, including spare ones, which wait for a call. */
     open: number;
     /** All that there have been. */
     total: number;

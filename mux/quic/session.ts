@@ -56,8 +56,8 @@ const GRACE = 250;
  *
  * The connection must have been made with the protocol (ALPN) `qtalk-quic/2`, or
  * `qtalk-quic` for qtalk-go, for which the session has fewer channels: QUIC may hold
- * 1.25 MB of each that is not read, and of all together as much as `maxHeldSize`. The
- * session owns the connection and closes it.
+ * 1.25 MB of each that is not read, and of those that each side has opened, together,
+ * as much as `maxHeldSize`. The session owns the connection and closes it.
  *
  * @param conn a `Deno.QuicConn`; nothing else may accept its streams
  * @param options limits. `maxChannels` is also how many streams the other side may

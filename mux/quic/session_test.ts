@@ -271,7 +271,7 @@ test("quicSession(): from qtalk-go, the first byte is dropped", async (t) => {
   await session.close();
 });
 
-test("quicSession(): to qtalk-go, there are as many channels as their unread bytes may take", async (t) => {
+test("quicSession(): to qtalk-go, channels are limited by the bytes that may be unread", async (t) => {
   const { session, peer } = await scripted(t, PLAIN_PROTOCOL, {
     maxHeldSize: 2_600_000,
   });

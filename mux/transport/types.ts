@@ -385,12 +385,12 @@ export interface SchemeListenOptions extends ListenSchemeOptions {
    */
   endpoint?: QuicEndpointLike | undefined;
   /**
-   * Whether `quic:` also takes clients of qtalk-go, whose streams carry bytes without
-   * frames. QUIC may hold 1.25 MB of each such stream while it is not read, which
-   * neither `maxHeldSize` nor a memory pool counts. Each connection of the listener,
-   * whatever its client, may therefore have no more than `maxHeldSize / 1.25 MB`
-   * streams open, 26 by default, and waits for others: qtalk-go's clients should have
-   * a listener of their own. Default: `false`.
+   * Whether `quic:` also accepts clients of qtalk-go, whose streams carry bytes
+   * without frames. QUIC may hold 1.25 MB of each such stream while it is not read,
+   * which neither `maxHeldSize` nor a memory pool counts. Therefore no connection of
+   * the listener, whatever its client, may have more than `maxHeldSize / 1.25 MB`
+   * streams open at once, 26 by default. Give clients of qtalk-go a listener of their
+   * own. Default: `false`.
    */
   plainStreams?: boolean | undefined;
   /** How `peer:` reaches its rendezvous. Default: `{}`. */

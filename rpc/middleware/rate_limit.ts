@@ -14,9 +14,9 @@ export interface RateLimitOptions {
   /** Calls in an interval. An integer of at least 1. Default: no limit. */
   calls?: number | undefined;
   /**
-   * Channels that the peer opens in an interval. Each call needs one, and peers of
-   * this package open a few ahead of need. An integer of at least 1. Default: no
-   * limit.
+   * Channels that the peer opens in an interval. A call takes a new one or one that
+   * an earlier call has left, and peers of this package open a few ahead of need. To
+   * limit calls, use `calls`. An integer of at least 1. Default: no limit.
    */
   opens?: number | undefined;
   /**

@@ -164,7 +164,7 @@ export interface ObservedAnswer extends ObservedBase {
   readonly call: ObservedCall;
   /** The text of an error; undefined if the call has succeeded. */
   readonly error: string | undefined;
-  /** Whether the channel stays open. */
+  /** Whether the call goes on after this, with more values or with bytes. */
   readonly continued: boolean;
   /** The members of the field `Q` of its header. */
   readonly extension: Readonly<Record<string, unknown>> | undefined;

@@ -185,7 +185,7 @@ Deno.test("qtalk inspect: of a channel with several calls, --selector shows thos
   ]);
   assertEquals(calls, expected.flat());
   const channels = live.flatMap((line) => /→ #(\d+)/.exec(line)?.[1] ?? []);
-  // The first call has a channel of its own.
+  // The first call after dial() does not say again, so it ends its channel.
   assertEquals([channels.length, new Set(channels).size], [8, 2]);
 
   const shown = await cli(["inspect", file, "--selector=echo"]);
