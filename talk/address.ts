@@ -39,7 +39,9 @@ export async function resolveAddress(
   if (typeof address !== "string") {
     throw new TalkError(
       "bad-address",
-      `Cannot use address: ${kindOf(address)} is not a string`,
+      `Cannot use address: ${kindOf(address)} is not a string${
+        Array.isArray(address) ? "; only dial() takes several" : ""
+      }`,
     );
   }
   const colon = address.indexOf(":");
@@ -50,9 +52,9 @@ export async function resolveAddress(
     const shown = redactedAddress(address);
     const hint = /^https?$/.test(name)
       ? "; use ws: or wss:"
-      : /^[^/]+:\d+$/.test(address)
+      : /^(?:\[[^\]/]*\]|[^/:]+):\d+$/.test(address)
       ? `; for TCP, write "tcp://${shown}"`
-      : /^\.?\//.test(address)
+      : /^\.{0,2}\/(?!\/)/.test(address)
       ? `; for a Unix socket, write "unix:${shown}"`
       : "";
     throw new TalkError(

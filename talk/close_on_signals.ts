@@ -97,7 +97,7 @@ export function closeOnSignals(
     ? [...closable as Iterable<Closable>]
     : [closable as Closable];
   for (const one of all) {
-    checkMethods("closable", one, "an object with close()", "close");
+    checkMethods("closable", one, "something with a close() method", "close");
   }
   const listening = new Map<string, () => void>();
   let received: string | undefined;

@@ -2,7 +2,8 @@ import { addressError } from "./address.ts";
 
 /**
  * Options that have an effect at the addresses of some schemes only, and which. The
- * command line refuses its flags by the same table. Lists would take more space.
+ * command line refuses its flags by the same table. Strings, because arrays would make
+ * the core larger.
  */
 const SCHEMES = {
   dial: {

@@ -125,45 +125,77 @@ failed, or if a test was skipped that could have run.`);
 // What several steps need is made once.
 const packages = await Deno.makeTempDir({ prefix: "qtalk_packages_" });
 Deno.env.set(PACKAGES, packages);
-Deno.addSignalListener("SIGINT", () => {
-  for (const stop of running) stop();
-  Deno.removeSync(packages, { recursive: true });
-  Deno.exit(130);
-});
+
+/** Ends what runs, removes what was made, and exits. */
+function interrupted(code: number): never {
+  for (const stop of running) {
+    try {
+      stop();
+    } catch {
+      // It has ended by itself.
+    }
+  }
+  removePackages();
+  Deno.exit(code);
+}
+
+/** Removes what was made. No other step begins meanwhile. */
+function removePackages(): void {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (let attempt = 0; attempt < 10; attempt++) {
+    try {
+      return Deno.removeSync(packages, { recursive: true });
+    } catch {
+      // A process that was stopped may still have written to it.
+      Atomics.wait(sleeper, 0, 0, 50);
+    }
+  }
+  console.log(`not removed: ${packages}`);
+}
+
+Deno.addSignalListener("SIGINT", () => interrupted(130));
+if (Deno.build.os !== "windows") {
+  Deno.addSignalListener("SIGTERM", () => interrupted(143));
+}
 
 const failures: string[] = [];
 let counts = countsOf("");
-const types = runStep("types", TYPES);
-for (const [name, args] of Object.entries(STEPS)) {
-  if (name === "tests" && !(await types).ok) failures.push("types");
-  if (name === "hostile" && Deno.build.os !== "linux") {
-    console.log("skipped hostile: it measures processes on Linux only");
-    continue;
-  }
-  const { ok, output } = await runStep(name, args);
-  if (!ok) failures.push(name);
-  if (ok && name === "hostile") console.log(/^hostile: .*$/m.exec(output)?.[0]);
-  if (!COUNTED.includes(name)) continue;
-  const own = countsOf(output);
-  counts = addCounts(counts, own);
-  if (name === "tests") {
-    const tests = [...output.matchAll(/^\.\/(\S+ => .+) \.\.\. /gm)]
-      .map(([, test]) => test!);
-    for (const pattern of unmatchedExceptions(tests)) {
-      failures.push(`no test is that of the exception /${pattern}/`);
+try {
+  const types = runStep("types", TYPES);
+  for (const [name, args] of Object.entries(STEPS)) {
+    if (name === "tests" && !(await types).ok) failures.push("types");
+    if (name === "hostile" && Deno.build.os !== "linux") {
+      console.log("skipped hostile: it measures processes on Linux only");
+      continue;
     }
+    const { ok, output } = await runStep(name, args);
+    if (!ok) failures.push(name);
+    if (ok && name === "hostile") {
+      console.log(/^hostile: .*$/m.exec(output)?.[0]);
+    }
+    if (!COUNTED.includes(name)) continue;
+    const own = countsOf(output);
+    counts = addCounts(counts, own);
+    if (name === "tests") {
+      const tests = [...output.matchAll(/^\.\/(\S+ => .+) \.\.\. /gm)]
+        .map(([, test]) => test!);
+      for (const pattern of unmatchedExceptions(tests)) {
+        failures.push(`no test is that of the exception /${pattern}/`);
+      }
+    }
+    const required = requiredBy(Deno.env);
+    const skipped = await judgeSkipped(
+      output,
+      own.skipped,
+      REQUIREMENTS,
+      required,
+    );
+    for (const line of skipped.lines) console.log(line);
+    failures.push(...skipped.failures);
   }
-  const required = requiredBy(Deno.env);
-  const skipped = await judgeSkipped(
-    output,
-    own.skipped,
-    REQUIREMENTS,
-    required,
-  );
-  for (const line of skipped.lines) console.log(line);
-  failures.push(...skipped.failures);
+} finally {
+  removePackages();
 }
-await Deno.remove(packages, { recursive: true });
 if (counts.passed === 0) failures.push("no test ran");
 if (failures.length > 0) console.log(`failed: ${failures.join(", ")}`);
 console.log(

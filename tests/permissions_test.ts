@@ -64,8 +64,9 @@ async function placesFor(
     };
   }
   const isUnix = scheme === "unix";
-  // A TLS handshake fails with a server that has none, which needs no less. Over QUIC
-  // such a server would be silent, but one with an unknown certificate fails at once.
+  // A server without TLS fails the handshake, which needs the same permissions. Over
+  // QUIC it would not answer at all, so one with an unknown certificate is used: that
+  // fails at once.
   const isQuic = scheme === "quic" || scheme === "wt";
   const listener = await listen(
     isUnix

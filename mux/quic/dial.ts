@@ -13,7 +13,8 @@ import { PROTOCOLS } from "./protocol.ts";
 import type { QuicConnectTerms, QuicConnLike } from "./types.ts";
 
 /**
- * Connects to a server.
+ * Connects to a server. It may be one of qtalk-go, which may open `2 * maxChannels + 8`
+ * streams, because their number is set before the server chooses the dialect.
  *
  * @param place the host and the port
  * @param signal aborts the attempt

@@ -39,8 +39,8 @@ export class QuicError extends Error {
 }
 
 /**
- * Texts of Deno's errors, which have no codes, and what they mean. Without a text, that
- * of Deno is used.
+ * Texts of Deno's errors, which have no codes, and what they mean. A text that ends in a
+ * colon, or is missing, is followed by Deno's reason.
  */
 const MEANINGS: readonly (
   readonly [RegExp, TlsErrorCode | "no-answer" | "refused", string?]
@@ -53,7 +53,7 @@ const MEANINGS: readonly (
   [
     /aborted by peer: .*certificate/,
     "bad-certificate",
-    "the other side refuses this side's certificate",
+    "the other side refuses this side's certificate: ",
   ],
   [/refused to accept/, "refused", "the server accepts no connections now"],
   [
@@ -66,6 +66,11 @@ const MEANINGS: readonly (
     /CaUsedAsEndEntity/,
     "bad-certificate",
     'the certificate is that of an authority, which a server cannot use itself: have it issue another one, or trust its fingerprint with option "tls.pin"',
+  ],
+  [
+    /invalid peer certificate: (?!UnknownIssuer|certificate )/,
+    "bad-certificate",
+    "the certificate is not valid: ",
   ],
   // The others about certificates are those of any TLS.
   [/handshake failed(?!.*invalid peer)/, "handshake-failed"],
@@ -94,7 +99,8 @@ export function handshakeError(cause: unknown, isPinned: boolean): unknown {
   }
   // Without what Deno puts before the reason.
   const reason = cause.message.replace(/^.*peer certificate: /, "");
-  const [, code, text = reason] = meaning;
+  const [, code, known = ""] = meaning;
+  const text = /(^|: )$/.test(known) ? known + reason : known;
   return code === "no-answer" || code === "refused"
     ? new QuicError(code, text, { cause })
     : new TlsError(code, text, { cause });

@@ -8,6 +8,7 @@ import type {
   SchemeListenTerms,
   TransportListener,
 } from "../transport/types.ts";
+import { wrongKind } from "../../check_option.ts";
 import { timeLimit } from "../../time_limit.ts";
 import { TlsError } from "../errors.ts";
 import { QuicConnection } from "./connection.ts";
@@ -61,6 +62,9 @@ export function listenQuic(
 ): TransportListener {
   const runtime = quicRuntime();
   const { tls, session = {}, endpoint, plainStreams = false } = options;
+  if (typeof plainStreams !== "boolean") {
+    throw wrongKind('option "plainStreams"', plainStreams, "a boolean");
+  }
   if (tls?.cert === undefined || tls.key === undefined) {
     throw new TypeError('the options "tls.cert" and "tls.key" are missing');
   }

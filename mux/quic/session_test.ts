@@ -422,6 +422,18 @@ test("listen(): quic: takes clients of qtalk-go with plainStreams only", async (
   }
 });
 
+test("listen(): plainStreams is refused if it is not a boolean", async (t) => {
+  for (const given of ["no", 0, null]) {
+    const plainStreams = given as unknown as boolean;
+    const error = await assertRejects(
+      () => listening(t, { plainStreams }),
+      TalkError,
+      'Cannot use option "plainStreams": ',
+    );
+    assertEquals([error.code, error.permanent], ["listen-failed", true]);
+  }
+});
+
 test("listen(): with plainStreams, a client waits for more streams than may be unread", async (t) => {
   const { connect } = await listening(t, {
     plainStreams: true,

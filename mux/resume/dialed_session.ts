@@ -3,7 +3,7 @@ import { limitedSignal } from "../../time_limit.ts";
 import type { SessionOptions } from "../options.ts";
 import type { AbortableTransport } from "../transport/types.ts";
 import type { Transport } from "../types.ts";
-import { notRedialed, unknownSession } from "./errors.ts";
+import { unknownSession } from "./errors.ts";
 import {
   type Established,
   Refusal,
@@ -18,8 +18,6 @@ import type { ResolvedResumeLimits, ResumeState } from "./types.ts";
 export interface RedialEnvironment {
   /** Makes a connection, of any kind; rejects when the signal aborts. */
   connect(signal: AbortSignal): Promise<Transport>;
-  /** Whether no other attempt would succeed, after the error of one. Default: no. */
-  isFinal?(error: unknown): boolean;
   /** Milliseconds that an attempt may take, with its handshake. */
   readonly attemptTimeout: number;
   /** The delays between attempts. */
@@ -115,9 +113,6 @@ class Redial {
       } catch (error) {
         if (error instanceof Refusal) {
           return session.fail(unknownSession(lost));
-        }
-        if (this.#environment.isFinal?.(error)) {
-          return session.fail(notRedialed(error as Error));
         }
       }
       await wait(backoff.next(), signal);

@@ -6,14 +6,12 @@ import { MuxError } from "../errors.ts";
  * | reason | meaning |
  * | --- | --- |
  * | `unknown-session` | the other end does not know the session: it was restarted, or has given the session up |
- * | `dial-failed` | another attempt would fail in the same way, for example because a certificate has expired; the `cause` is a `TalkError` that is `permanent` |
  * | `timeout` | there was no connection within the option `resume.timeout` |
  * | `too-many` | the listener had more than `maxDetached` sessions without a connection |
  * | `listener-closed` | the listener was closed, so no new connection can arrive |
  */
 export type ResumeFailure =
   | "unknown-session"
-  | "dial-failed"
   | "timeout"
   | "too-many"
   | "listener-closed";
@@ -31,7 +29,7 @@ export class ResumeError extends MuxError {
    *
    * @param reason why the session was not resumed
    * @param how the reason as text, as a clause
-   * @param options the `cause`: why the connection was lost, or cannot be made again
+   * @param options the `cause`: why the connection was lost
    */
   constructor(reason: ResumeFailure, how: string, options?: ErrorOptions) {
     super("connection-lost", `Connection is lost: ${how}`, options);
@@ -44,11 +42,6 @@ export function unknownSession(cause: unknown): ResumeError {
   const how = "the other side does not know the session, because it was " +
     "restarted or has given it up";
   return new ResumeError("unknown-session", how, { cause });
-}
-
-/** The error of a session whose attempts to connect fail for good. */
-export function notRedialed(cause: Error): ResumeError {
-  return new ResumeError("dial-failed", cause.message, { cause });
 }
 
 /** The error of a session that was without a connection for too long. */

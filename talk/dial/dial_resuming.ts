@@ -53,11 +53,7 @@ export function resuming(
       permanent: true,
     });
   }
-  const addresses = resume.addresses ?? place;
-  const places = new Places(addresses);
-  // Whether each attempt is the same.
-  const isFixed = typeof addresses === "string" &&
-    typeof options.tls !== "function" && typeof options.headers !== "function";
+  const places = new Places(resume.addresses ?? place);
   const backoff = new Backoff(
     { minDelay: 100, maxDelay: MAX_DELAY_BETWEEN },
     Math.random,
@@ -68,7 +64,6 @@ export function resuming(
       const terms = { ...options, signal };
       return (await connectOnce(next, terms, true)).transport;
     },
-    isFinal: (error: unknown) => isFixed && (error as TalkError).permanent,
     attemptTimeout: options.timeout ?? DEFAULT_CONNECT_TIMEOUT,
     backoff,
     wait,

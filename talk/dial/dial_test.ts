@@ -220,13 +220,30 @@ Deno.test("dial(): the error for an address without a scheme, or of the web, say
       ["[::1]:8000", 'for TCP, write "tcp://[::1]:8000"'],
       ["/run/a.sock", 'for a Unix socket, write "unix:/run/a.sock"'],
       ["./a.sock", 'for a Unix socket, write "unix:./a.sock"'],
+      ["../a.sock", 'for a Unix socket, write "unix:../a.sock"'],
+      // Nobody can say what these are to be.
+      ["//localhost:8000", undefined],
+      ["::1:8000", undefined],
+      [".../a.sock", undefined],
     ] as const
   ) {
     for (const open of [() => dial(address), () => listen(address)]) {
       const error = await assertRejects(open, TalkError);
       assertEquals(error.code, "unknown-scheme");
-      assert(error.message.endsWith(`; ${hint}`), error.message);
+      const end = hint === undefined ? ", peer" : `; ${hint}`;
+      assert(error.message.endsWith(end), error.message);
     }
+  }
+});
+
+Deno.test("listen(): the error for several addresses says that only dial() takes them", async () => {
+  const several = ["tcp://127.0.0.1:0"] as unknown as string;
+  for (const open of [() => listen(several), () => listenSession(several)]) {
+    await assertRejects(
+      open,
+      TalkError,
+      "Cannot use address: an array is not a string; only dial() takes several",
+    );
   }
 });
 

@@ -406,7 +406,7 @@ const ANSWERS: Record<string, Uint8Array> = {
   "a record of bytes": Uint8Array.of(23, 3, 3, 0, 3, 1, 2, 3),
   "a record of no version": Uint8Array.of(22, 9, 9, 0, 2, 2, 0),
   "a record between messages": Uint8Array.of(20, 3, 3, 0, 1, 1),
-  "a record of nothing": Uint8Array.of(22, 3, 3, 0, 0),
+  "an empty record": Uint8Array.of(22, 3, 3, 0, 0),
 };
 
 for (const [what, answer] of Object.entries(ANSWERS)) {
@@ -579,7 +579,7 @@ const BEGINNINGS: Record<string, [string | Uint8Array, code?: string]> = {
   "the end of TLS": [Uint8Array.of(21, 3, 1, 0, 2, 1, 0), "not-tls"],
   "a record of bytes": [Uint8Array.of(23, 3, 3, 0, 2, 1, 2), "not-tls"],
   "a record of no version": [hello({ 1: 9 }), "not-tls"],
-  "a record of nothing": [Uint8Array.of(22, 3, 1, 0, 0), "not-tls"],
+  "an empty record": [Uint8Array.of(22, 3, 1, 0, 0), "not-tls"],
   "the hello of a server": [hello({ 5: 2 }), "not-tls"],
   "nothing": [""],
   "a hello that is cut in its record's head": [hello().subarray(0, 3)],

@@ -190,7 +190,7 @@ function badArguments(text: string): CallError {
   return refusal("bad-arguments", text);
 }
 
-/** The error of a call that the rendezvous, or a peer, does not carry out. */
+/** The error for a call that the rendezvous or a peer refuses. */
 export function refusal(code: string, text: string): CallError {
   return new CallError(text, { code });
 }

@@ -5,6 +5,7 @@
 // Answers `attack`, which runs an attack, and `leave`, which closes its
 // connections. The server can be examined between the two.
 
+import { settlesWithin } from "../../time_limit.ts";
 import { answerAll } from "./answering.ts";
 import { Attacker, type Target } from "./attacker_side.ts";
 import { attackNamed } from "./attacks.ts";
@@ -13,14 +14,6 @@ import { attackNamed } from "./attacks.ts";
 const CHECKING = 500;
 
 let attacker: Attacker | undefined;
-
-/** Waits for a promise, and no longer than so many milliseconds. */
-async function within(promise: Promise<void>, ms: number): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
-  await Promise.race([promise, late]);
-  clearTimeout(timer);
-}
 
 await answerAll({
   async attack({ name, target }) {
@@ -39,7 +32,7 @@ await answerAll({
       attacker.check("it is done in time", false, `${attacker.ms} ms`);
     }
     // It still has to check what it has done.
-    await within(running, CHECKING);
+    await settlesWithin(CHECKING, running);
     return { findings: attacker.findings() };
   },
   async leave() {

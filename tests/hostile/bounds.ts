@@ -26,7 +26,10 @@ export const SMALL = SESSION_BUDGET + RUNTIME_SLACK;
  * the backend, and each of them has its budget.
  */
 export const GATEWAY = 3 * SESSION_BUDGET + RUNTIME_SLACK;
-/** The same of a session of qtalk-go's over QUIC, which holds as much again. */
+/**
+ * The same with a session in qtalk-go's dialect over QUIC, whose unread streams hold as
+ * much again.
+ */
 export const PLAIN_STREAMS = SMALL + SESSION_BUDGET;
 /** Peak of a process that a session attacks with values of any size and shape. */
 export const WITH_VALUES = SMALL + VALUE_COST;

@@ -12,7 +12,7 @@ import { pathToFileURL } from "node:url";
 import { filesIn } from "../support/files_in.ts";
 import { temporaryFolder } from "../support/temporary_folder.ts";
 
-/** Milliseconds that a start may take, on a busy machine, too. */
+/** Milliseconds that a start may take, even on a busy machine. */
 const START_LIMIT = 60_000;
 
 /** Where a function is in its file. */

@@ -1,8 +1,8 @@
 /**
  * Joins the modules of a package into a few files, because a runtime takes time for
  * each module that it loads, and for each import in it: see ARCHITECTURE.md, "Packages
- * consist of few files". What is written can still be read: it has the names and the
- * lines of the sources, but no comments.
+ * consist of few files". What is written can still be read: it has the names of the
+ * sources and is not minified, but it has no comments.
  *
  * @module
  */
@@ -117,8 +117,9 @@ const JSON_MODULES: Plugin = {
 };
 
 /**
- * Documentation is in the declarations, and Deno reads all that is published at each
- * start. esbuild leaves the comments in classes unless it removes white space, too.
+ * Removes comments: documentation is in the declarations. The package for npm is
+ * smaller without them, and Deno reads all of the one for JSR at each start. esbuild
+ * leaves the comments in classes unless it removes white space, too.
  */
 const NO_COMMENTS: Plugin = {
   name: "no-comments",

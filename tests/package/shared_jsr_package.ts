@@ -1,6 +1,5 @@
 /**
- * The package for JSR, made once for all that use it. To make it takes half a minute
- * of computing.
+ * The package for JSR, made once for all that use it. Making it takes half a minute.
  *
  * @module
  */
@@ -19,18 +18,25 @@ export const PACKAGES = "QTALK_PACKAGES";
  * The folder lies in the one that `QTALK_PACKAGES` names. Its name says what the
  * package was made of, and by which programs.
  *
- * @param otherwise a folder that exists, for where that variable is not set
+ * @param otherwise the folder for where that variable is not set
  */
 export async function sharedJsrPackage(otherwise: string): Promise<string> {
   const parent = Deno.env.get(PACKAGES) ?? otherwise;
   const folder = `${parent}/qtalk_jsr_package_${await digest()}`;
-  // Whoever else needs it waits. The lock ends with the file.
-  using lock = await Deno.open(`${parent}/lock`, { create: true, write: true });
+  await Deno.mkdir(parent, { recursive: true });
+  // Whoever else needs it waits. Closing the file releases the lock.
+  const options = { create: true, write: true };
+  using lock = await Deno.open(`${folder}.lock`, options);
   await lock.lock(true);
   if (exists(folder)) return folder;
-  const place = await Deno.makeTempDir({ dir: parent });
-  await make(place);
-  await Deno.rename(place, folder);
+  const place = await Deno.makeTempDir({ dir: parent, prefix: "qtalk_jsr_" });
+  try {
+    await make(place);
+    await Deno.rename(place, folder);
+  } catch (error) {
+    await Deno.remove(place, { recursive: true });
+    throw error;
+  }
   return folder;
 }
 
@@ -46,7 +52,7 @@ async function digest(): Promise<string> {
 
 /** Makes the package in a process of its own, which needs what JSR serves. */
 async function make(place: string): Promise<void> {
-  const script = (path: string) => new URL(path, import.meta.url).pathname;
+  const script = (path: string) => new URL(path, import.meta.url).href;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", script("../jsr/with_jsr.ts"), "deno"],

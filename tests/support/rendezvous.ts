@@ -220,7 +220,8 @@ export async function relaying(
     punches++;
     return new Promise(() => {});
   });
-  await register(connect(listening), bob);
+  const listener = connect(listening);
+  await register(listener, bob);
   const peer = connect();
   const ask = (selector: string) =>
     peer.request(selector, [{
@@ -228,5 +229,5 @@ export async function relaying(
       fingerprint: bob.fingerprint,
       local: [],
     }]);
-  return { service, clock, ask, punches: () => punches };
+  return { service, clock, ask, listener, punches: () => punches };
 }

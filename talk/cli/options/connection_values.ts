@@ -37,7 +37,7 @@ function isHeader(name: string, value: string): boolean {
   }
 }
 
-/** Refuses what is no fingerprint. */
+/** Throws unless the text is a fingerprint. */
 export function checkPin(text: string, option = "pin"): void {
   const digits = text.replace(/^sha256:/i, "").replaceAll(":", "");
   if (/^[\da-f]{64}$/i.test(digits)) return;
@@ -54,7 +54,10 @@ const CONTENTS: readonly (readonly [RegExp, RegExp, string])[] = [
   [/^/, /^-----BEGIN (?:TRUSTED )?CERTIFICATE-----/m, "certificate"],
 ];
 
-/** Makes sure that files can be read, without a word of what is in them. */
+/**
+ * Makes sure that files can be read, and have what their option needs. No error quotes
+ * their contents.
+ */
 export async function checkFiles(
   files: Readonly<Record<string, string | undefined>>,
 ): Promise<void> {

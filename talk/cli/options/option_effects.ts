@@ -12,13 +12,20 @@ import type {
 } from "./connection_options.ts";
 
 // Reasons for `refuseGiven()`.
+/** Of options of TLS. */
 export const TLS_ONLY = onlyFor("dial", "tls");
+/** Of headers. */
 export const HTTP_ONLY = onlyFor("dial", "headers");
+/** Of authorities, which do not identify peers at `peer:`. */
 export const CA_ONLY = "is for tls:, wss:, quic: and wt: only";
+/** Of the certificates of clients. */
 export const CLIENT_CERT_ONLY = "is for tls: and wss: only";
+/** Of the same over QUIC. */
 export const NO_CLIENT_CERT =
   `${CLIENT_CERT_ONLY}, because Deno cannot ask clients of QUIC for certificates`;
+/** Of options of `peer:`. */
 export const PEER_ONLY = onlyFor("dial", "rendezvous");
+/** Of options that identify servers in another way. */
 export const NOT_FOR_PEER =
   "is not for peer:, where fingerprints identify peers";
 

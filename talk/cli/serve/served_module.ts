@@ -65,11 +65,12 @@ async function load(file: string): Promise<ServedModule> {
   try {
     return await import(url) as ServedModule;
   } catch (cause) {
-    const { message, stack = "" } = cause as Error;
+    const { message = cause, stack = "" } = (cause ?? {}) as Partial<Error>;
+    let reason = String(message);
     // A syntax error quotes lines of the module after the first line.
-    const [reason = ""] = message.split("\n");
+    if (cause instanceof SyntaxError) reason = reason.replace(/\n[^]*/, "");
     const place = /\bat (?:.*\()?((?:file|https?):[^\s)]+)/
-      .exec(`${message}\n${stack}`)?.[1];
+      .exec(`${String(message)}\n${stack}`)?.[1];
     // A module that does not exist was asked for here.
     const isKnown = place === undefined || reason.includes(place) ||
       place.startsWith(import.meta.url);

@@ -16,12 +16,16 @@ export class Meetings {
   readonly #limits: RendezvousLimits;
   /** Meetings that wait for an answer, the oldest first. */
   readonly #waiting = new Set<AbortController>();
-  /** How many there have been. */
-  total = 0;
+  #total = 0;
 
   /** Makes one without meetings. */
   constructor(limits: RendezvousLimits) {
     this.#limits = limits;
+  }
+
+  /** How many there have been. */
+  get total(): number {
+    return this.#total;
   }
 
   /**
@@ -43,7 +47,7 @@ export class Meetings {
       throw refusal("limit-exceeded", "too many meetings now");
     }
     const [near, far] = delays(dialing, found.peer);
-    this.total++;
+    this.#total++;
     this.#punch(own, found, placesOf(dialing, local, far!));
     return placesOf(found.peer, found.local, near!);
   }

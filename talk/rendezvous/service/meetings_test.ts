@@ -25,6 +25,9 @@ test("rendezvousService: a peer that does not answer does not keep others from m
   const one = await relaying(t, { maxMeetingsPerName: 2 });
   for (let i = 0; i < 6; i++) await one.ask(SELECTORS.meet);
   await until(() => one.punches() === 2);
+  // What the service asked of the listening peer before arrives before this answer.
+  await one.listener.call(SELECTORS.challenge);
+  assertEquals(one.punches(), 2);
   assertEquals(one.service.stats.meetings, 6);
 });
 

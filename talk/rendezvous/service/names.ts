@@ -11,9 +11,9 @@ export interface Share {
   relays: number;
 }
 
-/** What has registered a name. */
+/** A registration of a name. */
 export interface Registration extends Share {
-  /** Whose key the name belongs to. */
+  /** The certificate of the key that owns the name. */
   readonly certificate: PeerCertificate;
   /** Calls the peer. */
   readonly caller: Caller;

@@ -28,23 +28,27 @@ export class Relays {
   readonly #now: () => number;
   readonly #relays = new Set<Relay>();
   /** How many there have been. */
-  total = 0;
+  #total = 0;
   /** Bytes that have passed, in both directions together. */
-  bytes = 0;
+  #bytes = 0;
 
-  /** Makes one without relays. */
+  /** Makes an empty table. */
   constructor(limits: RendezvousLimits, now: () => number) {
     this.#limits = limits;
     this.#now = now;
   }
 
-  /** How many there are. */
-  get size(): number {
-    return this.#relays.size;
+  /** How many there are and have been, and the bytes that have passed. */
+  get stats(): { relays: number; relaysTotal: number; relayedBytes: number } {
+    return {
+      relays: this.#relays.size,
+      relaysTotal: this.#total,
+      relayedBytes: this.#bytes,
+    };
   }
 
   /**
-   * Counts another one; a silent one gives way to it.
+   * Counts a new relay. If there are too many, a silent one gives way.
    *
    * @throws {CallError} if there are too many
    */
@@ -59,7 +63,7 @@ export class Relays {
     }
     const relay: Relay = { to, own, last: this.#now() };
     this.#relays.add(relay);
-    this.total++;
+    this.#total++;
     to.relays++;
     own.relays++;
     return relay;
@@ -76,7 +80,7 @@ export class Relays {
     };
     let left = this.#limits.maxRelayedSize;
     const count = ({ length }: Uint8Array) => {
-      this.bytes += length;
+      this.#bytes += length;
       relay.last = this.#now();
       left -= length;
       if (left < 0) end(new Error("the limit of the relay is reached"));
@@ -85,7 +89,7 @@ export class Relays {
     await Promise.allSettled([near.closed, far.closed]);
   }
 
-  /** One has ended. */
+  /** Forgets a relay that has ended. */
   forget(relay: Relay): void {
     if (!this.#relays.delete(relay)) return;
     relay.to.relays--;

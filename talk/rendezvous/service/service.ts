@@ -121,9 +121,7 @@ export class Service implements RendezvousService {
     return {
       names: this.#names.size,
       meetings: this.#meetings.total,
-      relays: this.#relays.size,
-      relaysTotal: this.#relays.total,
-      relayedBytes: this.#relays.bytes,
+      ...this.#relays.stats,
     };
   }
 

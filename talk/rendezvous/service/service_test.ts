@@ -46,7 +46,7 @@ test("rendezvousService: a peer may know it by a name in its certificate, or by 
   }
 });
 
-test("rendezvousService: peers know it by the certificate that its listener uses, also if files were replaced", async (t) => {
+test("rendezvousService: peers know it by the certificate that its listener uses now, even after its files were replaced", async (t) => {
   await using made = await certificateFiles(ann);
   const { files, write } = made;
   let tls = files;

@@ -70,8 +70,9 @@ async function drop(transport: Transport): Promise<void> {
 }
 
 /**
- * Repeats an action until the time is over, several at a time; checks how often it
- * succeeded: attempts that fail are no load. See `unless()` for those to be refused.
+ * Repeats an action until the time is over, several at a time, and checks how often it
+ * succeeded. Attempts that fail do not count, because they are no load; wrap those that
+ * the server should refuse in `unless()`.
  */
 async function keepOn(
   it: Attacker,
@@ -95,7 +96,8 @@ async function keepOn(
     }
   };
   await Promise.all(Array.from({ length: atOnce }, work));
-  it.check("there are many", times > least, `${times} times; ${failure}`);
+  const why = failure === undefined ? "" : `; ${failure}`;
+  it.check("there are many", times > least, `${times} times${why}`);
 }
 
 /** Resolves to undefined if an attempt is refused, and rejects if it fails otherwise. */

@@ -18,7 +18,10 @@ const CLIENT_HELLO = 1;
 /** Bytes after which nothing is looked at. */
 export const HEAD_SIZE = 6;
 
-/** Whether bytes can be the beginning, or a part of it, of what the other end sends. */
+/**
+ * Whether what has arrived so far can be the beginning of what the other end should
+ * send.
+ */
 export type IsExpected = (head: ArrayLike<number>) => boolean;
 
 /** For a server: whether it can be a ClientHello. */
@@ -33,8 +36,9 @@ export const isAnswer: IsExpected = (head) =>
   (head[1] ?? VERSION) === VERSION;
 
 /**
- * Keeps other bytes from TLS, and ends the handshake as soon as they arrive. The
- * function that is returned gets all bytes, until {@linkcode HEAD_SIZE} have arrived.
+ * Keeps bytes that are not TLS from it, and fails the handshake as soon as they arrive.
+ * Pass every chunk to the returned function until {@linkcode HEAD_SIZE} bytes have
+ * arrived.
  */
 export function expecting(
   isExpected: IsExpected,
@@ -43,7 +47,8 @@ export function expecting(
   const head: number[] = [];
   return (bytes) => {
     head.push(...bytes.subarray(0, HEAD_SIZE - head.length));
-    // Node would wait for what follows an empty record.
+    // An empty record is not allowed (RFC 8446, section 5.1), and Node would wait for
+    // another.
     if (isExpected(head) && head[3]! + head[4]! !== 0) return true;
     handshake.reject(notTls());
     return false;

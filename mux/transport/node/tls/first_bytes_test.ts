@@ -47,7 +47,7 @@ for (
     assertEquals(noticed, telling);
   });
 
-  Deno.test(`${name}: a record of no bytes is noticed, however it is cut`, () => {
+  Deno.test(`${name}: an empty record is refused, however it is cut`, () => {
     const empty = Uint8Array.of(...bytes.subarray(0, 3), 0, 0);
     for (const ends of [[], [3], [4], [1, 2, 3, 4]]) {
       assertEquals(passes(empty, ...ends), false);
