@@ -6,7 +6,7 @@ import { MuxError } from "../errors.ts";
  * | reason | meaning |
  * | --- | --- |
  * | `unknown-session` | the other end does not know the session: it was restarted, or has given the session up |
- * | `dial-failed` | another attempt would fail in the same way, for example because a certificate has expired; the `cause` is a `TalkError` that is `permanent` |
+ * | `dial-failed` | another attempt to connect would fail in the same way, such as for a certificate that has expired; its error is the `cause` |
  * | `timeout` | there was no connection within the option `resume.timeout` |
  * | `too-many` | the listener had more than `maxDetached` sessions without a connection |
  * | `listener-closed` | the listener was closed, so no new connection can arrive |
