@@ -65,10 +65,11 @@ function silent(
 async function pingsOf(raw: RawPeer): Promise<RawChannel> {
   const channel = await rawAccept(raw, 20);
   const [header, argument] = await channel.read(2) as [
-    { Selector: string },
+    { Selector: string; Q: { again: unknown } },
     null,
   ];
-  assertEquals([header.Selector, argument], [PING, null]);
+  const { Selector, Q: { again } } = header;
+  assertEquals([Selector, again, argument], [PING, undefined, null]);
   return channel;
 }
 

@@ -76,6 +76,55 @@ Deno.test("RoundTrip: replaces a probe that is not answered within a second", ()
   assertEquals(roundTrip.shortest, 5);
 });
 
+/** The same, after the first measurements of 1 ms each. */
+function measured(): ReturnType<typeof make> & { measure(ms: number): void } {
+  const made = make();
+  const { roundTrip, pass } = made;
+  const measure = (ms: number) => {
+    roundTrip.probeSent(1);
+    pass(ms);
+    roundTrip.probeAnswered(1, true);
+  };
+  for (let i = 0; i < 16; i++) measure(1);
+  assertEquals(roundTrip.smoothed, 1);
+  return { ...made, measure };
+}
+
+Deno.test("RoundTrip: one in 16 frames is a probe while they are frequent", () => {
+  const { roundTrip, measure } = measured();
+  for (let i = 0; i < 15; i++) measure(9);
+  assertEquals(roundTrip.smoothed, 1);
+  measure(9);
+  assertEquals(roundTrip.smoothed, 2);
+});
+
+Deno.test("RoundTrip: if the last measurement is a second old, one of the next four frames is a probe", () => {
+  const { roundTrip, pass, measure } = measured();
+  measure(9);
+  pass(1_000);
+  for (let i = 0; i < 4; i++) measure(9);
+  assertEquals(roundTrip.smoothed, 2);
+});
+
+Deno.test("RoundTrip: each frame is a probe while they are rarer than one a second", () => {
+  const { roundTrip, pass, measure } = measured();
+  for (let i = 0; i < 4; i++) {
+    pass(1_000);
+    measure(9);
+  }
+  assertEquals(
+    roundTrip.smoothed,
+    2,
+    "until the first one, there may be three",
+  );
+  pass(1_000);
+  measure(10);
+  assertEquals(roundTrip.smoothed, 3);
+  pass(1_000);
+  measure(11);
+  assertEquals(roundTrip.smoothed, 4);
+});
+
 Deno.test("RoundTrip: forget() drops the probe of that channel only", () => {
   const { roundTrip, pass } = make();
   roundTrip.probeSent(1);

@@ -360,10 +360,17 @@ const PROBE_TIMEOUT = 1_000;
 /** Measurements at the start, when each tells much. */
 const EVERY_ONE = 16;
 /**
- * Then, as many frames that could be probes are left out before the next one:
- * reading the clock for each would take a call one part in sixty of its time.
+ * Then, one frame in this many that could be probes is one: reading the clock for
+ * each would take a call one part in sixty of its time.
  */
-const LEFT_OUT = 15;
+const ONE_IN = 16;
+/** One of them in this many is one if the last measurement is old. */
+const ONE_IN_IF_OLD = 4;
+/**
+ * Milliseconds after which a measurement is old. Where they are as rare as that, no
+ * probe is left out: of calls that share a channel, few open one.
+ */
+const OLD = 1_000;
 
 /**
  * The shortest round trip of a session, measured on frames that the session
@@ -383,6 +390,8 @@ export class RoundTrip {
   /** The probe under way; there is one at a time. */
   #probe: { channelId: number; sentAt: number } | undefined;
   #measured = 0;
+  /** When the last measurement ended. */
+  #measuredAt = 0;
   /** How many frames are still left out. */
   #toLeaveOut = 0;
 
@@ -411,11 +420,9 @@ export class RoundTrip {
 
   /** Starts a measurement: a probe is being sent on a channel. */
   probeSent(channelId: number): void {
-    if (this.#toLeaveOut > 0) {
-      this.#toLeaveOut--;
-      return;
-    }
+    if (this.#toLeaveOut > 0 && --this.#toLeaveOut % ONE_IN_IF_OLD > 0) return;
     const now = this.#clock.now();
+    if (this.#toLeaveOut > 0 && now - this.#measuredAt < OLD) return;
     if (this.#probe === undefined || now - this.#probe.sentAt > PROBE_TIMEOUT) {
       this.#probe = { channelId, sentAt: now };
     }
@@ -428,14 +435,17 @@ export class RoundTrip {
    */
   probeAnswered(channelId: number, isOpen = false): void {
     if (this.#probe?.channelId !== channelId) return;
-    const ms = this.#clock.now() - this.#probe.sentAt;
+    const now = this.#clock.now();
+    const ms = now - this.#probe.sentAt;
     this.observe(ms);
     if (isOpen) {
       const before = this.#smoothed ?? ms;
       this.#smoothed = before + (ms - before) / 8;
     }
     this.#probe = undefined;
-    if (++this.#measured >= EVERY_ONE) this.#toLeaveOut = LEFT_OUT;
+    const isOld = now - this.#measuredAt >= OLD;
+    this.#measuredAt = now;
+    this.#toLeaveOut = ++this.#measured < EVERY_ONE || isOld ? 0 : ONE_IN;
   }
 
   /** Takes a round trip of at most `ms` milliseconds into account. */

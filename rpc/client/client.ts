@@ -48,6 +48,11 @@ interface TimedHeader {
 
 /** A call whose outcome has a place in no stack. */
 class PingCall extends ValueCall {
+  // Its channel is not from the pool, and must not get into it.
+  override get mayKeep(): boolean {
+    return false;
+  }
+
   override fail(reason: unknown): void {
     this.giveUp(reason);
   }
@@ -127,8 +132,6 @@ export class Client implements PooledCaller {
     const outcome = { resolve: ended, reject: ended };
     const call: PingCall = new PingCall(PING_SELECTOR, this.#context, outcome);
     const request = messages.store(this.#encode(call, null, false));
-    // Its channel is not from the pool, and must not get into it.
-    call.again = false;
     this.#ping = call;
     return channels.openForPing((channel) => {
       messages.unstore();
@@ -232,7 +235,7 @@ export class Client implements PooledCaller {
         this.#addHeader(writer, selector, stream, prefix, extras);
       }
     } else {
-      const again = call.again = !mayContinue && channels.mayKeep;
+      const again = call.again = call.mayKeep && channels.mayKeep;
       const kind = (isList ? 0 : 1) + (mayContinue ? 2 : again ? 4 : 0);
       const header = this.#knownHeader(selector, kind);
       if (header !== undefined) writer.addRaw(header);

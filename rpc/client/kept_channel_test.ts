@@ -5,12 +5,14 @@ import {
   handlerFrom,
   RemoteError,
   RpcError,
+  withStream,
 } from "@qtalk/qtalk";
 import { json } from "@qtalk/qtalk/codec";
 import { cbor } from "@qtalk/qtalk/codec/cbor";
 import { msgpack } from "@qtalk/qtalk/codec/msgpack";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "../../tests/support/harness.ts";
+import { rawSession } from "../../mux/session.ts";
 import { Peer } from "../../talk/peer.ts";
 import { quicSessions } from "../../tests/support/quic.ts";
 import { collectGarbage } from "../../tests/support/memory.ts";
@@ -19,8 +21,8 @@ import {
   type RawChannel,
   rawOpen,
 } from "../../tests/support/raw_call.ts";
-import { adjust } from "../../tests/support/wire.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
+import { adjust, close, data, eof, values } from "../../tests/support/wire.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
 
 const AGAIN = { Error: null, Continue: false, Q: { v: 1, again: true } };
 
@@ -37,6 +39,11 @@ async function answer(channel: RawChannel, value: unknown): Promise<void> {
   await channel.values({ Continue: false }, value);
   await channel.eof();
   await channel.close();
+}
+
+/** How many channels the other side of a peer has opened. */
+function openedToward(peer: Peer): number {
+  return rawSession(peer.session).channels.openedByPeer;
 }
 
 /** Waits for CLOSE on a channel. */
@@ -131,18 +138,27 @@ test("kept channels: a call that is given up closes its channel", async (t) => {
 
 test("kept channels: an error, an unread argument and several values end the channel", async (t) => {
   const { peer, raw } = t.scriptedPeer();
-  peer.handle("fails", (_call, respond) => respond.return(new Error("no")));
+  peer.handle("fails", async (call, respond) => {
+    await call.receive();
+    await respond.return(new Error("no"));
+  });
   peer.handle("unread", (_call, respond) => respond.return(1));
+  peer.handle("lends", async (call, respond) => {
+    await call.receive();
+    await respond.return(() => 1);
+  });
   peer.handle("several", async (call, respond) => {
     await call.receive();
     await respond.return(1, 2);
   });
-  for (const Selector of ["fails", "unread", "several"]) {
+  for (const Selector of ["fails", "unread", "several", "lends"]) {
     const channel = await rawOpen(raw);
     await channel.values({ Selector, Q: { v: 1, again: true } }, null);
     const [header] = await channel.read(2) as [typeof AGAIN, unknown];
     assertEquals(header.Q.again, undefined, Selector);
-    await closed(channel);
+    await within(raw.find("eof"), "EOF");
+    // The caller closes a channel with functions, when it has them.
+    if (Selector !== "lends") await closed(channel);
     await channel.close();
   }
 });
@@ -198,6 +214,29 @@ test("forward(): it does not pass on that a channel may have other calls", async
   await closed(channel);
 });
 
+test("forward(): a call on a channel that other calls have left is closed at once", async (t) => {
+  // What waits to leave with other frames would wait for ever.
+  t.time(1);
+  const { peer, raw } = t.scriptedPeer();
+  const [client] = t.pair({}, { handler: forward(peer) });
+  const calls = [peer.call("x")];
+  const channel = await rawAccept(raw);
+  for (const value of [1, 2]) {
+    await channel.read(2);
+    await channel.values(ONLY_AGAIN, value);
+    assertEquals(await calls.at(-1), value);
+    if (value === 1) calls.push(peer.call("x"));
+  }
+  const result = client.request("y", 3);
+  await channel.read(2);
+  await channel.values({ Continue: true, Q: { v: 1 } }, 4);
+  const response = await result;
+  assertEquals(response.value, 4);
+  await raw.send(eof(channel.remote), close(channel.remote));
+  await closed(channel);
+  await response.channel!.close();
+});
+
 /** As `AGAIN`, of a peer that gets no spare channels. */
 const ONLY_AGAIN = { Continue: false, Q: AGAIN.Q };
 const HEADER = { Selector: "x", Q: { v: 1, again: true } };
@@ -220,6 +259,112 @@ test("kept channels: the limit for values does not limit headers", async (t) => 
     "17 bytes",
   );
   assertEquals(await client.call("echo", ["y"]), "y");
+});
+
+test("kept channels: a large answer and a large argument end the channel", async (t) => {
+  const { peer, raw } = t.scriptedPeer({
+    handler: async (call, respond) => {
+      await call.receive();
+      await respond.return(1);
+    },
+  });
+  for (const [length, keeps] of [[8 * 1024 - 2, true], [8 * 1024, false]]) {
+    const text = "x".repeat(length as number);
+    const incoming = await rawOpen(raw);
+    await incoming.values(HEADER, text);
+    const [header] = await incoming.read(2) as [typeof AGAIN];
+    assertEquals(header.Q.again, keeps ? true : undefined);
+    await incoming.close();
+    await closed(incoming);
+    const result = peer.call("x");
+    const channel = await rawAccept(raw);
+    await channel.read(2);
+    await channel.values(ONLY_AGAIN, text);
+    assertEquals(await result, text);
+    if (keeps) {
+      const next = peer.call("y");
+      await channel.read(2);
+      await answer(channel, 2);
+      assertEquals(await next, 2);
+    }
+    await closed(channel);
+    if (!keeps) await channel.close();
+  }
+});
+
+test("kept channels: a call that has waited and is answered at once counts as running no longer", async (t) => {
+  const release = Promise.withResolvers<void>();
+  const never = Promise.withResolvers<void>();
+  t.defer(() => never.resolve());
+  const [client, server] = t.pair({}, {
+    maxConcurrentCalls: 1,
+    handler: async (call, respond) => {
+      void call.receive();
+      if (call.selector === "/first") await release.promise;
+      void respond.return(call.selector);
+      if (call.selector !== "/first") await never.promise;
+    },
+  });
+  const first = client.call("first");
+  const second = client.call("second");
+  await until(() => server.stats.calls.waiting === 1);
+  release.resolve();
+  assertEquals([await first, await second], ["/first", "/second"]);
+  assertEquals(server.stats.calls.answering, 0);
+  assertEquals(await client.call("third"), "/third");
+});
+
+test("kept channels: a later call may continue, stream arguments or lend functions", async (t) => {
+  const service = {
+    now: (n: number) => n,
+    items: async function* (n: number) {
+      yield await Promise.resolve(n);
+    },
+    sum: withStream(async (values: AsyncIterable<number>) => {
+      let sum = 0;
+      for await (const value of values) sum += value;
+      return sum;
+    }),
+    apply: async (fn: (n: number) => Promise<number>) => await fn(3),
+    lends: (n: number) => () => n,
+  };
+  const [client, server] = t.pair({}, { handler: handlerFrom(service) });
+  const api = client.remote<typeof service>();
+  for (
+    const [call, expected] of [
+      [() => Array.fromAsync(api.items(1)), [1]],
+      [() => client.call("sum", ReadableStream.from([1, 2])), 3],
+      [() => client.call("apply", [(n: number) => n + 1]), 4],
+      [async () => typeof await client.call("lends", [5]), "function"],
+    ] as const
+  ) {
+    // The channel of the second call waits for another one.
+    for (let i = 0; i < 2; i++) assertEquals(await client.call("now", [i]), i);
+    const opened = openedToward(server);
+    assertEquals<unknown>(await call(), expected);
+    assertEquals(openedToward(server), opened);
+  }
+});
+
+test("kept channels: calls in two codecs, one of them nested, take turns on one channel", async (t) => {
+  const [one, other] = t.pair({
+    codecs: [json(), cbor()],
+    handler: async (call, respond) => {
+      const args = await call.receive();
+      await respond.return(await call.caller.call("echo", args));
+    },
+  }, {
+    codecs: [cbor(), json()],
+    handler: handlerFrom({ echo: (n: number) => n }),
+  });
+  for (let i = 0; i < 2; i++) assertEquals(await one.call("echo", [i]), i);
+  const opened = openedToward(other);
+  for (let i = 0; i < 5; i++) {
+    // It comes back in the codec of the other peer.
+    assertEquals(await other.call("back", [i]), i);
+    assertEquals(await one.call("echo", [i]), i);
+  }
+  assertEquals(openedToward(other), opened);
 });
 
 test("kept channels: draining waits for a call on one, and no longer", async (t) => {
@@ -335,11 +480,12 @@ test("kept channels: a stream of arguments and an early EOF end the channel", as
   });
   for (const [stream, ends] of [[true, false], [undefined, true]]) {
     const channel = await rawOpen(raw);
-    await channel.values({ Selector: "x", Q: { ...HEADER.Q, stream } });
-    await channel.values(1);
-    if (ends) await channel.eof();
+    const call = { Selector: "x", Q: { ...HEADER.Q, stream } };
+    const bytes = data(channel.remote, values(call, 1));
+    if (ends) await raw.send(bytes, eof(channel.remote));
+    else await raw.send(bytes);
     const [header] = await channel.read(2) as [typeof AGAIN];
-    if (stream) assertEquals(header.Q.again, undefined);
+    assertEquals(header.Q.again, undefined);
     if (!ends) await channel.eof();
     await closed(channel);
     await channel.close();
@@ -443,12 +589,60 @@ test("kept channels: after many calls nothing is held", async (t) => {
       later: async (n: number) => await Promise.resolve(n),
     }),
   });
-  for (let i = 0; i < 1000; i++) {
+  const held = () => [client, server].map(({ session }) => session.usage.held);
+  await client.call("now", [0]);
+  const before = held();
+  for (let i = 1; i < 1000; i++) {
     const name = i % 2 ? "now" : "later";
     assertEquals(await client.call(name, [i]), i);
   }
   assertEquals(server.stats.calls, { total: 1000, answering: 0, waiting: 0 });
-  assert(client.stats.channels.total < 100);
+  const { total } = client.stats.channels;
+  // One call in 64 ends its channel.
+  assert(total >= 2 + Math.floor(1000 / 64) && total < 100, `${total}`);
+  assertEquals(held(), before);
+});
+
+test("kept channels: while 193 channels are open, calls end theirs", async (t) => {
+  const release = Promise.withResolvers<void>();
+  const [client, server] = t.pair({}, {
+    handler: handlerFrom({
+      now: (n: number) => n,
+      later: async (_n: number) => await release.promise,
+    }),
+  });
+  await client.call("now", [0]);
+  const later = Array.from({ length: 193 }, () => client.call("later", [0]));
+  await until(() => server.stats.calls.answering === 193);
+  const { total } = client.stats.channels;
+  for (let i = 0; i < 10; i++) assertEquals(await client.call("now", [i]), i);
+  // Each call takes a spare channel, and another one opens in its place.
+  assert(client.stats.channels.total >= total + 10);
+  release.resolve();
+  await Promise.all(later);
+});
+
+test("kept channels: while memory is scarce, calls end theirs", async (t) => {
+  const release = Promise.withResolvers<void>();
+  const [client, server] = t.pair({ session: { maxHeldSize: 256 * 1024 } }, {
+    handler: handlerFrom({
+      now: (n: number) => n,
+      later: async (_n: number) => await release.promise,
+    }),
+  });
+  await client.call("now", [0]);
+  const { channels } = rawSession(client.session);
+  const later: Promise<unknown>[] = [];
+  for (let more = 0; more < 4; more += channels.crowded ? 1 : 0) {
+    later.push(client.call("later", [0]));
+    await until(() => server.stats.calls.answering === later.length);
+  }
+  const { total } = client.stats.channels;
+  for (let i = 0; i < 10; i++) assertEquals(await client.call("now", [i]), i);
+  // The first may find a spare one.
+  assert(client.stats.channels.total >= total + 9);
+  release.resolve();
+  await Promise.all(later);
 });
 
 for (const codec of [json(), cbor(), msgpack()]) {
@@ -508,9 +702,11 @@ test("kept channels: a call given up when its answer has arrived leaves the next
   const first = peer.call("x", null, { signal: controller.signal });
   const channel = await rawAccept(raw);
   await channel.read(2);
+  // The first to see the answer.
+  const aborted = first.then(() => controller.abort());
   await channel.values(ONLY_AGAIN, 1);
-  controller.abort();
   assertEquals(await first, 1);
+  await aborted;
   const second = peer.call("y");
   await channel.read(2);
   await channel.values(ONLY_AGAIN, 2);

@@ -16,7 +16,7 @@ import {
   RpcError,
 } from "../errors.ts";
 import { LentCallbacks } from "../callback/lent_callbacks.ts";
-import { MAX_CALL_HEADER_SIZE } from "../wire/headers/header.ts";
+import { MAX_CALL_HEADER_SIZE, MAX_KEPT_SIZE } from "../wire/headers/header.ts";
 import {
   type ReceivedHeader,
   remoteError,
@@ -100,6 +100,11 @@ export abstract class PendingCall<T = unknown>
   /** Whether the caller wants all of a continued response. */
   get mayContinue(): boolean {
     return false;
+  }
+
+  /** Whether its channel may have other calls. */
+  get mayKeep(): boolean {
+    return !this.mayContinue;
   }
 
   /** What errors call it. */
@@ -436,7 +441,8 @@ export abstract class PendingCall<T = unknown>
     const channel = this.#channel;
     const header = this.#header;
     const mayGoOn = this.again && header?.again && !header.continued &&
-      header.lends === undefined && !this.#context.state.draining;
+      header.lends === undefined && this.#receivedSize <= MAX_KEPT_SIZE &&
+      !this.#context.state.draining;
     if (mayGoOn && !channel.ended && channel.buffered === 0) {
       // Between two calls, nothing is lost if it ends.
       channel.requireEof(() => {});

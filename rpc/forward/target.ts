@@ -87,6 +87,9 @@ export function sendHeader(
     pool.giveBack(channel);
     throw passedOn(error, call);
   }
+  // The target may wait until both sides have closed it. An earlier call may have let
+  // the answer to its CLOSE wait.
+  channel.deferClose(false);
   try {
     // If this fails, the response fails too.
     channel.send(header)?.catch(() => {});

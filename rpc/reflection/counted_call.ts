@@ -36,7 +36,8 @@ export class CountedCall {
   answered(): void {
     if (this.#latency !== undefined) return;
     this.#latency = this.#now() - this.#begun;
-    if (hasLeft(this.#call)) this.outcome = "cancelled";
+    const call = this.#call;
+    if (isServerCall(call) && call.hasLeft) this.outcome = "cancelled";
   }
 
   /** The call gets these values, if sending them succeeds. */
@@ -48,15 +49,6 @@ export class CountedCall {
       ? outcomeOf(value)
       : "ok";
   }
-}
-
-/** Whether the caller has given a call up, or its session has ended. */
-function hasLeft(call: Call): boolean {
-  if (!isServerCall(call)) return false;
-  const { channel, request } = call;
-  // Other implementations may close a channel when they have sent everything.
-  return channel.failure !== undefined ||
-    request.extended && channel.peerClosed;
 }
 
 /** How a call ends that fails: the code of the error, or `error`. */

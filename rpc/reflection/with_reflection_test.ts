@@ -36,6 +36,17 @@ const service = {
   math: { pi: () => Math.PI, e: () => Math.E },
 };
 
+test("withReflection(): calls one after the other use one channel", async (t) => {
+  const handler = withReflection(handlerFrom(service));
+  const [client] = t.pair({}, { handler });
+  for (let i = 0; i < 20; i++) {
+    assertEquals(await client.call("add", [i, 1]), i + 1);
+  }
+  // The first call opens one, and a spare one.
+  assertEquals(client.stats.channels.total, 2);
+  assertEquals(handler.stats()?.calls.outcomes, { ok: 20 });
+});
+
 test("withReflection(): it describes the service, a group or a method", async (t) => {
   const options: ReflectionOptions = {
     name: "calculator",

@@ -20,6 +20,7 @@ import { CallError, namedAfterCall, RemoteError, RpcError } from "../errors.ts";
 import type { SessionState } from "../session_state.ts";
 import type { Caller, CallingPeer, Handler } from "../types.ts";
 import { legible } from "../wire/headers/error_header.ts";
+import { MAX_KEPT_SIZE } from "../wire/headers/header.ts";
 import { type Metadata, NO_META } from "../wire/metadata.ts";
 import { ValueIterator } from "../wire/value_iterator.ts";
 import { absent, ValueReceiver } from "../wire/value_receiver.ts";
@@ -69,7 +70,7 @@ export class IncomingCall
   #receiver: ValueReceiver | undefined;
   /** Whether the handler has asked for a value. */
   #hasRead = false;
-  /** Whether it has got one that had arrived. */
+  /** Whether it has got one that had arrived, and was not too large. */
   #hasTaken = false;
   /** Whether it has asked for the channel. */
   #isShared = false;
@@ -159,6 +160,13 @@ export class IncomingCall
     // The handler may use it at any time, so it can have no other call.
     this.#isShared = true;
     return this.#channel;
+  }
+
+  get hasLeft(): boolean {
+    if (this.responder.goesOn) return false;
+    const { failure, peerClosed } = this.#channel;
+    // Other implementations may close a channel when they have sent everything.
+    return failure !== undefined || this.request.extended && peerClosed;
   }
 
   get signal(): AbortSignal {
@@ -259,7 +267,7 @@ export class IncomingCall
       const bytes = this.#reader.next();
       if (bytes === undefined) return absent;
       if (bytes === null) return this.#receiver?.receiveNow();
-      this.#hasTaken = true;
+      this.#hasTaken = bytes.length <= MAX_KEPT_SIZE;
       return bytes.length === 0
         ? (this.#receiver ??= this.#newReceiver()).take(bytes)
         : this.#decode(bytes);
@@ -281,13 +289,13 @@ export class IncomingCall
       error instanceof RemoteError;
     // A caller that has left in the middle has no use for it.
     const settled = answers ||
-      this.#hasLeft && this.responder.state !== "returned";
+      this.#isClosed && this.responder.state !== "returned";
     if (isForCaller && settled) return;
     if (!this.#isCausedByCaller(error)) this.responder.report(error);
   }
 
   /** Whether the caller has closed the call, or it was cut off. */
-  get #hasLeft(): boolean {
+  get #isClosed(): boolean {
     return this.#channel.peerClosed || this.#channel.failure !== undefined;
   }
 
@@ -298,13 +306,13 @@ export class IncomingCall
       return true;
     }
     const { failure } = this.#channel;
-    const hasLeft = this.#hasLeft;
+    const isClosed = this.#isClosed;
     const reason = this.#abort?.signal.reason;
     let next: unknown = error;
     for (let depth = 0; depth < MAX_CAUSES && next instanceof Error; depth++) {
       if (this.session.isPeersFault(next)) return true;
       if (next === reason || isTooLate(next)) return true;
-      if (hasLeft && (next === failure || isEnding(next))) return true;
+      if (isClosed && (next === failure || isEnding(next))) return true;
       next = next.cause;
     }
     return false;

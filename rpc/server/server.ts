@@ -202,7 +202,8 @@ export class Server {
         return;
       }
       const { goesOn, isSent, state } = call.responder;
-      if (goesOn ? isSent : state === "returned") return goesOn && goOn();
+      if (isSent) return goOn();
+      if (!goesOn && state === "returned") return;
       channel.whenClosed(advance);
       if (request.again) call.onGoOn = goOn;
     };
@@ -327,7 +328,8 @@ export class Server {
     const calls = this.#queueOf(call);
     const { arguments: memory } = this.#options.account;
     call.hold(calls === this.#nestedCalls ? memory.reserved : memory);
-    calls.add(call);
+    // What was answered at once has left its channel, and counts no more.
+    if (!responder.isSent) calls.add(call);
     if (callback !== undefined) this.#callbackCalls.push(call);
     result.then(
       (value) => {

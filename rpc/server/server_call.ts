@@ -77,7 +77,10 @@ export interface ServerCall extends Call {
       | Pick<RawSession, "received" | "sent" | "channels">
       | undefined;
   };
+  /** As of `Call`. Who asks for it keeps the channel from having other calls. */
   readonly channel: RawChannel;
+  /** Whether the caller has given the call up, or its session has ended. */
+  readonly hasLeft: boolean;
   /**
    * The next value if all of it has arrived, as it usually has; otherwise
    * `absent`, and `receive()` waits for it.

@@ -15,6 +15,13 @@ import { RpcError } from "../../errors.ts";
  */
 export const MAX_CALL_HEADER_SIZE = 64 * 1024;
 
+/**
+ * A channel has another call (`again`) only after values of at most this many bytes.
+ * With larger ones, a window takes a quick caller for one that waits for credit, and
+ * grows. Channels that wait for a call would keep that memory.
+ */
+export const MAX_KEPT_SIZE = 8 * 1024;
+
 /** The version of the extension field `Q`. */
 export const VERSION = 1;
 
