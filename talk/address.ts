@@ -52,10 +52,10 @@ export async function resolveAddress(
     const shown = redactedAddress(address);
     const hint = /^https?$/.test(name)
       ? "; use ws: or wss:"
-      : /^(?:\[[^\]/]*\]|[^/:]+):\d+$/.test(address)
-      ? `; for TCP, write "tcp://${shown}"`
-      : /^\.{0,2}\/(?!\/)/.test(address)
-      ? `; for a Unix socket, write "unix:${shown}"`
+      : /^(\[.*]|[^/:]+):\d+$/.test(address)
+      ? `; write "tcp://${shown}"`
+      : /^\.{0,2}\/\w/.test(address)
+      ? `; write "unix:${shown}"`
       : "";
     throw new TalkError(
       "unknown-scheme",
