@@ -87,7 +87,7 @@ function retry(caller: Caller): void {
       else releaseSoon(id, caller, count);
     }
   };
-  // A peer that does not answer must not hold up what goes to others behind it.
+  // A forwarding peer waits for the owner, which must not hold up what is others'.
   const cancel = backgroundTimer(RETRY_TIME, goOn, false);
   release(id, caller, count).then(goOn, goOn);
 }

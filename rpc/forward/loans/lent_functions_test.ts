@@ -1181,7 +1181,7 @@ test("forward(): with a maxCallbacks above 4,096, all is released when a client 
   const [middle, backend] = t.pair({}, {
     ...limit,
     handler: handlerFrom({
-      listen: async (fn: Callback<(own: () => number) => void>) => {
+      listen: async (fn: Callback<(own: Callback<() => number>) => void>) => {
         await fn(() => 0);
       },
       many: () => Array.from({ length: count }, (_, i) => () => i),
