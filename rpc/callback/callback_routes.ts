@@ -57,8 +57,7 @@ export class LentTotal {
    * @param count how many more. Default: 1
    */
   hasRoom(max = Infinity, held = 0, count = 1): boolean {
-    const before = count - 1;
-    return held + before < max - this.size - before;
+    return held + this.size + 2 * (count - 1) < max;
   }
 
   /** So many more peers hold a function, or fewer. */
@@ -198,7 +197,7 @@ export class Loans {
   begin(
     prefix: string,
     continued = false,
-    mayLend: () => boolean = () => true,
+    mayLend?: () => boolean,
   ): Loan {
     const { most } = this.#held;
     const lent = continued ? undefined : new Holdings(most);
@@ -208,7 +207,7 @@ export class Loans {
     let dropped = false;
     this.#undecided++;
     const finder = new PointerFinder((id) => {
-      dropped ||= !this.#held.has(id) && !mayLend();
+      dropped ||= !this.#held.has(id) && mayLend?.() === false;
       if (!dropped) {
         lent?.add(id, 1);
         this.#held.add(id, 1);

@@ -108,7 +108,6 @@ export class FairShares {
         this.#shares.delete(client);
         this.#shares.set(client, share);
         first.onTurn?.();
-        if (this.#waiting === 0) return;
       }
       // One that was passed over may be the only one that waits now.
     } while (hasBegun);
