@@ -183,7 +183,7 @@ export class Loans {
    * of which 4,096 are remembered
    */
   remember(most = 0): void {
-    this.#held.most = Math.max(this.#held.most, most);
+    if (most > this.#held.most) this.#held.most = most;
   }
 
   /**
@@ -199,10 +199,9 @@ export class Loans {
     continued = false,
     mayLend?: () => boolean,
   ): Loan {
-    const { most } = this.#held;
-    const lent = continued ? undefined : new Holdings(most);
+    const lent = continued ? undefined : new Holdings(this.#held.most);
     /** What the caller does not get, until it is known which side releases it. */
-    const lost = new Holdings(most);
+    const lost = new Holdings(this.#held.most);
     let isTaken = continued ? true : undefined;
     let dropped = false;
     this.#undecided++;
