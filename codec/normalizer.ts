@@ -17,6 +17,8 @@ export abstract class Normalizer {
   readonly #codec: string;
   /** How many members were counted so far. */
   #members = 0;
+  /** Where in the value the part is that was refused, such as `[0].name`. */
+  #path = "";
 
   /** Makes a normalizer for the codec of this name. */
   constructor(codec: string) {
@@ -54,9 +56,12 @@ export abstract class Normalizer {
       throw new CodecError(
         "unsupported-type",
         `Cannot encode value as ${this.#codec}: ${error.text}${
-          error.path && `, at value${error.path}`
+          this.#path && `, at value${this.#path}`
         }`,
       );
+    } finally {
+      // Also for a value around this one, whose toJSON() may have encoded this one.
+      this.#path = "";
     }
   }
 
@@ -181,7 +186,8 @@ export abstract class Normalizer {
         copy?.push(form);
       }
     } catch (error) {
-      throw within(`[${i}]`, error);
+      this.#path = `[${i}]${this.#path}`;
+      throw error;
     }
     return copy ?? value;
   }
@@ -219,7 +225,8 @@ export abstract class Normalizer {
         if (form !== undefined) define(copy, name, form);
       }
     } catch (error) {
-      throw within(`.${keys[i]}`, error);
+      this.#path = `.${keys[i]}${this.#path}`;
+      throw error;
     }
     return copy ?? value;
   }
@@ -232,16 +239,7 @@ const OBJECT = "[object Object]";
  * the part is.
  */
 class Refusal {
-  /** Where in the value the part is, such as `[0].name`. */
-  path = "";
-
   constructor(readonly text: string) {}
-}
-
-/** Adds to a refusal that the part is in another one. */
-function within(part: string, error: unknown): unknown {
-  if (error instanceof Refusal) error.path = part + error.path;
-  return error;
 }
 
 /**

@@ -57,8 +57,7 @@ export class LentTotal {
    * @param count how many more. Default: 1
    */
   hasRoom(max = Infinity, held = 0, count = 1): boolean {
-    const before = count - 1;
-    return held + before < max - this.size - before;
+    return held + this.size + 2 * (count - 1) < max;
   }
 
   /** So many more peers hold a function, or fewer. */
@@ -184,7 +183,7 @@ export class Loans {
    * of which 4,096 are remembered
    */
   remember(most = 0): void {
-    this.#held.most = Math.max(this.#held.most, most);
+    if (most > this.#held.most) this.#held.most = most;
   }
 
   /**
@@ -198,17 +197,16 @@ export class Loans {
   begin(
     prefix: string,
     continued = false,
-    mayLend: () => boolean = () => true,
+    mayLend?: () => boolean,
   ): Loan {
-    const { most } = this.#held;
-    const lent = continued ? undefined : new Holdings(most);
+    const lent = continued ? undefined : new Holdings(this.#held.most);
     /** What the caller does not get, until it is known which side releases it. */
-    const lost = new Holdings(most);
+    const lost = new Holdings(this.#held.most);
     let isTaken = continued ? true : undefined;
     let dropped = false;
     this.#undecided++;
     const finder = new PointerFinder((id) => {
-      dropped ||= !this.#held.has(id) && !mayLend();
+      dropped ||= !this.#held.has(id) && mayLend?.() === false;
       if (!dropped) {
         lent?.add(id, 1);
         this.#held.add(id, 1);

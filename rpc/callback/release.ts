@@ -4,7 +4,7 @@
  * @module
  */
 import { MuxError } from "../../mux/internal.ts";
-import { backgroundTimer } from "../../time_limit.ts";
+import { backgroundTimer, settlesWithin } from "../../time_limit.ts";
 import { channelPool } from "../client/pool_key.ts";
 import { isNotBegun } from "../errors.ts";
 import type { Caller } from "../types.ts";
@@ -70,24 +70,21 @@ function owe(id: string, caller: Caller, count: number): boolean {
     owed.set(caller, counts);
     backgroundTimer(RETRY_TIME, () => retry(caller), false);
   }
-  if (counts.size >= MAX_OWED && !counts.has(id)) return false;
-  counts.set(id, (counts.get(id) ?? 0) + count);
+  const before = counts.get(id) ?? 0;
+  if (before === 0 && counts.size >= MAX_OWED) return false;
+  counts.set(id, before + count);
   return true;
 }
 
 /** Makes one of the releases that wait, and the others unless that is refused. */
-function retry(caller: Caller): void {
+async function retry(caller: Caller): Promise<void> {
   const others = [...owed.get(caller)!];
   const [id, count] = others.pop()!;
   owed.delete(caller);
-  const goOn = () => {
-    cancel();
-    for (const [id, count] of others.splice(0)) {
-      if (owed.has(caller)) owe(id, caller, count);
-      else releaseSoon(id, caller, count);
-    }
-  };
-  // A peer that does not answer must not hold up what goes to others behind it.
-  const cancel = backgroundTimer(RETRY_TIME, goOn, false);
-  release(id, caller, count).then(goOn, goOn);
+  // A forwarding peer waits for the owner, which must not hold up what is others'.
+  await settlesWithin(RETRY_TIME, release(id, caller, count));
+  for (const [id, count] of others) {
+    if (owed.has(caller)) owe(id, caller, count);
+    else releaseSoon(id, caller, count);
+  }
 }

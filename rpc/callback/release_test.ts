@@ -113,6 +113,7 @@ test("release: one that gets no answer holds up the others for a second", async 
   await turn();
   assertEquals(selectors.length, 1);
   clock.tick(1_000);
+  await turn();
   assertEquals(selectors.length, 3);
 });
 

@@ -32,7 +32,7 @@ const RESERVED_PART = 8;
  * one at once, though the first never gives a place back. While others wait, a client
  * gets another of these only if it has fewer than an equal share. Of the eighth, a
  * client may take a place while it has fewer than are free, so several further clients
- * find a place, though nobody gives one back. Clients that wait take turns.
+ * find a place, though no client gives one back. Clients that wait take turns.
  *
  * If places are few, they are what the target can do at once, and none is kept: a
  * client gets all that no other one waits for.
@@ -108,7 +108,6 @@ export class FairShares {
         this.#shares.delete(client);
         this.#shares.set(client, share);
         first.onTurn?.();
-        if (this.#waiting === 0) return;
       }
       // One that was passed over may be the only one that waits now.
     } while (hasBegun);
