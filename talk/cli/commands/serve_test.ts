@@ -165,6 +165,7 @@ Deno.test("qtalk serve: a module without a service exits with 4", async () => {
     "not today (at file:": `throw new Error("not today");`,
     ": no database": `throw "no database";`,
     ": null": `throw null;`,
+    'missing.ts". (at file:': `import "./missing.ts";`,
     "no database:\\nnot today (at file:": `
       throw new Error("no database:\\nnot today");`,
   };

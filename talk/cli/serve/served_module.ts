@@ -67,8 +67,8 @@ async function load(file: string): Promise<ServedModule> {
   } catch (cause) {
     const { message = cause, stack = "" } = (cause ?? {}) as Partial<Error>;
     let reason = String(message);
-    // A syntax error quotes lines of the module after the first line.
-    if (cause instanceof SyntaxError) reason = reason.replace(/\n[^]*/, "");
+    // Deno's own errors quote lines of the module, and end in the place.
+    reason = reason.replace(/\n(?:[^]*\n)? {4}at (?:file|https?):[^]*/, "");
     const place = /\bat (?:.*\()?((?:file|https?):[^\s)]+)/
       .exec(`${String(message)}\n${stack}`)?.[1];
     // A module that does not exist was asked for here.
