@@ -77,7 +77,7 @@ export interface ServerCall extends Call {
       | Pick<RawSession, "received" | "sent" | "channels">
       | undefined;
   };
-  /** As of `Call`. Who asks for it keeps the channel from having other calls. */
+  /** As in `Call`. A call that has asked for it ends its channel. */
   readonly channel: RawChannel;
   /** Whether the caller has given the call up, or its session has ended. */
   readonly hasLeft: boolean;
