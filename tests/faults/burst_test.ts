@@ -347,8 +347,7 @@ test("forward(): a client whose calls never end leaves room to the others", asyn
     { length: 1_024 },
     () => greedy.call("hang", "x", { signal }).catch(() => {}),
   );
-  // An eighth of the channels is for nested calls, and one of the rest for others.
-  const most = 1_024 * 7 / 8 * 7 / 8;
+  const most = 1_024 * 7 / 8;
   await until(() => hanging === most, "all places of the client to be taken");
   for (const [client] of others) assertEquals(await burst(client, 200), 200);
   controller.abort();
