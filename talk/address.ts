@@ -50,12 +50,13 @@ export async function resolveAddress(
   const scheme = loading && await loaded(verb, loading);
   if (scheme === undefined) {
     const shown = redactedAddress(address);
+    const meant = /^(\[[^/]*\]|[^/:]+):\d+$/.test(address)
+      ? "tcp://"
+      : /^\.{0,2}\/[^/]/.test(address) && "unix:";
     const hint = /^https?$/.test(name)
       ? "; use ws: or wss:"
-      : /^(?:\[[^\]/]*\]|[^/:]+):\d+$/.test(address)
-      ? `; for TCP, write "tcp://${shown}"`
-      : /^\.{0,2}\/(?!\/)/.test(address)
-      ? `; for a Unix socket, write "unix:${shown}"`
+      : meant
+      ? `; did you mean "${meant}${shown}"?`
       : "";
     throw new TalkError(
       "unknown-scheme",

@@ -216,11 +216,11 @@ Deno.test("dial(): the error for an address without a scheme, or of the web, say
     const [address, hint] of [
       ["http://localhost:8000/", "use ws: or wss:"],
       ["HTTPS://example.com/", "use ws: or wss:"],
-      ["localhost:8000", 'for TCP, write "tcp://localhost:8000"'],
-      ["[::1]:8000", 'for TCP, write "tcp://[::1]:8000"'],
-      ["/run/a.sock", 'for a Unix socket, write "unix:/run/a.sock"'],
-      ["./a.sock", 'for a Unix socket, write "unix:./a.sock"'],
-      ["../a.sock", 'for a Unix socket, write "unix:../a.sock"'],
+      ["localhost:8000", 'did you mean "tcp://localhost:8000"?'],
+      ["[::1]:8000", 'did you mean "tcp://[::1]:8000"?'],
+      ["/run/a.sock", 'did you mean "unix:/run/a.sock"?'],
+      ["./a.sock", 'did you mean "unix:./a.sock"?'],
+      ["../a.sock", 'did you mean "unix:../a.sock"?'],
       // Nobody can say what these are to be.
       ["//localhost:8000", undefined],
       ["::1:8000", undefined],
