@@ -147,8 +147,6 @@ export class ChannelPool {
   #idleTime = 0;
   /** How many calls had taken a channel when the timer was set. */
   #takenBefore = 0;
-  /** The fewest spares that were left since then. */
-  #fewest = 0;
   /** How many calls have taken a channel, or tried to. */
   taken = 0;
   readonly #queue = new Fifo<ChannelRequest>();
@@ -312,7 +310,6 @@ export class ChannelPool {
     for (;;) {
       // The newest: it is in the processor's cache, here and at the peer.
       const channel = this.#spares.pop();
-      this.#fewest = Math.min(this.#fewest, this.#spares.length);
       if (channel === undefined) return undefined;
       // The peer may have closed an idle channel, or sent what no call has asked for.
       if (!channel.peerClosed && !channel.ended && channel.buffered === 0) {
@@ -381,7 +378,6 @@ export class ChannelPool {
     const isSet = this.#idleTime > 0 && this.#idleTime <= time;
     if (isSet || this.#target < 0) return;
     this.#takenBefore = this.taken;
-    this.#fewest = this.#spares.length;
     this.#idleTime = time;
     this.#idleTimer ??= this.#makeTimer(() => this.#closeUnused());
     this.#idleTimer.set(time);
@@ -389,26 +385,21 @@ export class ChannelPool {
 
   #closeUnused(): void {
     const isLast = this.#idleTime === LAST_IDLE_TIME;
-    const { length } = this.#spares;
     this.#idleTime = 0;
     if (this.taken === this.#takenBefore) {
-      const half = length >> 1;
+      const half = this.#spares.length >> 1;
       this.#shrink(isLast ? half : Math.max(1, half));
-    } else {
-      // Calls have left more than others have needed.
-      this.#close(Math.min(this.#fewest, length - this.#target) >> 1);
     }
     if (this.#spares.length > 0) this.#checkUse();
   }
 
   #shrink(keep: number): void {
     this.#target = keep;
-    this.#close(this.#spares.length - keep);
-  }
-
-  #close(count: number): void {
+    const spares = this.#spares;
     // The newest stay: they are used first.
-    for (const channel of this.#spares.splice(0, count)) channel.discard();
+    for (const channel of spares.splice(0, spares.length - keep)) {
+      channel.discard();
+    }
   }
 
   // --- The queue --------------------------------------------------------------

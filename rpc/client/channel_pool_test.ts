@@ -203,26 +203,6 @@ Deno.test("ChannelPool: a call within the second keeps the spare channels", asyn
   assertEquals(it.session.usage.slots, ready);
 });
 
-Deno.test("ChannelPool: a second with calls closes half of the channels that calls have left and none has needed", async () => {
-  using time = new FakeTime();
-  await using it = accepted();
-  const channels = await Promise.all(
-    Array.from({ length: 32 }, () => opened(it.pool)),
-  );
-  await settled();
-  for (const channel of channels) it.pool.giveBack(channel);
-  const left: number[] = [];
-  for (let second = 0; second < 8; second++) {
-    it.pool.giveBack(it.pool.take()!);
-    time.tick(1_000);
-    await settled();
-    left.push(it.session.usage.slots);
-  }
-  // The timer was set when there were few.
-  assert(left[0]! >= 30, `${left}`);
-  assertEquals(left.slice(-2), [2, 2], `${left}`);
-});
-
 Deno.test("ChannelPool: a connection with a call every few seconds keeps its spare channel", async () => {
   using time = new FakeTime();
   await using it = accepted();
