@@ -65,12 +65,14 @@ async function load(file: string): Promise<ServedModule> {
   try {
     return await import(url) as ServedModule;
   } catch (cause) {
-    const { message = cause, stack = "" } = (cause ?? {}) as Partial<Error>;
-    let reason = String(message);
-    // Deno's own errors quote lines of the module, and end in the place.
-    reason = reason.replace(/\n(?:[^]*\n)? {4}at (?:file|https?):[^]*/, "");
+    // A module can throw anything.
+    const { message = String(cause), stack = "" } = (cause ?? {}) as Partial<
+      Error
+    >;
+    // A syntax error quotes lines of the module after the first line.
+    const [reason = ""] = message.split("\n");
     const place = /\bat (?:.*\()?((?:file|https?):[^\s)]+)/
-      .exec(`${String(message)}\n${stack}`)?.[1];
+      .exec(`${message}\n${stack}`)?.[1];
     // A module that does not exist was asked for here.
     const isKnown = place === undefined || reason.includes(place) ||
       place.startsWith(import.meta.url);
