@@ -213,6 +213,8 @@ export interface RawSession extends Session {
   readonly channels: SessionChannels;
   /** Whether it has ended or is closing: no channel can be opened any more. */
   readonly ended: boolean;
+  /** Whether the opening of a channel waits until the peer has room for it. */
+  readonly opensWait?: boolean | undefined;
   /**
    * Whether the other end has sent frames. If a violation of the protocol has ended a
    * session without any, what is at the other end is not a peer.

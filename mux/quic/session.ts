@@ -80,6 +80,7 @@ export class QuicSession implements RawSession, StreamHost {
   readonly refusesPings: boolean;
   /** Not called: QUIC itself finds out whether the peer has vanished. */
   onSilence: RawSession["onSilence"];
+  readonly opensWait = true;
   readonly channels: ChannelTable;
   readonly buffers = new ReadBuffers();
   readonly writeBuffers = new SharedBuffers();

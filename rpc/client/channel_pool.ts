@@ -242,12 +242,12 @@ export class ChannelPool {
    * call counts as an idle frame at the peer, which ends the session after many, and
    * breaks some peers.
    *
-   * If calls wait for channels that are being opened, the oldest of them uses it: over
-   * QUIC, those may open only after this one has closed.
+   * Over QUIC, the oldest call whose channel is being opened uses it: that channel may
+   * open only when another one has closed. Elsewhere, it opens soon.
    */
   giveBack(channel: RawChannel): void {
     this.#spares.push(channel);
-    if (this.#waiting.size > 0) this.#startWaiting();
+    if (this.#session.opensWait && this.#waiting.size > 0) this.#startWaiting();
     else if (this.#queued > 0) this.#startQueued();
     else if (this.#allowed) this.#checkUse();
   }

@@ -361,10 +361,15 @@ Deno.test("ChannelPool: calls wait while there is no memory for a channel, and e
   assertEquals([channels.length, pool.queued, failed], [40, 0, []]);
 });
 
-/** A pool with three channels: one is open, and two calls wait for the others. */
+/**
+ * A pool with three channels, as over QUIC: one is open, and two calls wait for the
+ * others.
+ */
 async function openingPool() {
   const { session, raw } = scriptedSession({ closeTimeout: 1 });
-  const pool = new ChannelPool(rawSession(session));
+  const pool = new ChannelPool(
+    Object.assign(rawSession(session), { opensWait: true }),
+  );
   const first = opened(pool);
   await raw.send(confirm((await raw.expect("open")).sender, 0));
   const waiting = [opened(pool), opened(pool)] as const;
