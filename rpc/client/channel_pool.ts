@@ -135,8 +135,10 @@ export class ChannelPool {
   readonly #spares: RawChannel[] = [];
   /** Spare channels that are being opened. */
   #opening = 0;
-  /** Calls for which channels are being opened, the oldest first. */
-  readonly #waiting = new Set<ChannelRequest>();
+  /** Calls for which channels are being opened. */
+  #waiting = 0;
+  /** Those of them whose channels may open only when others close, the oldest first. */
+  readonly #lateOpens = new Set<ChannelRequest>();
   #target = 0;
   #confirmed = false;
   #allowed = false;
@@ -247,7 +249,7 @@ export class ChannelPool {
    */
   giveBack(channel: RawChannel): void {
     this.#spares.push(channel);
-    if (this.#session.opensWait && this.#waiting.size > 0) this.#startWaiting();
+    if (this.#lateOpens.size > 0) this.#startWaiting();
     else if (this.#queued > 0) this.#startQueued();
     else if (this.#allowed) this.#checkUse();
   }
@@ -321,10 +323,11 @@ export class ChannelPool {
 
   /** Gives spare channels to calls for which channels are being opened. */
   #startWaiting(): void {
-    for (const request of this.#waiting) {
+    for (const request of this.#lateOpens) {
       const spare = this.#takeSpare();
       if (spare === undefined) return;
-      this.#waiting.delete(request);
+      this.#waiting--;
+      this.#lateOpens.delete(request);
       // What is being opened for it becomes a spare.
       this.#opening++;
       Object.assign(request, this.#spareCallbacks);
@@ -342,7 +345,7 @@ export class ChannelPool {
 
   #grow(): void {
     // Not fewer than before: few of the calls in flight may be waiting now.
-    const most = Math.max(FEW_SPARE_CHANNELS, this.#waiting.size, this.#target);
+    const most = Math.max(FEW_SPARE_CHANNELS, this.#waiting, this.#target);
     this.#target = Math.min(MAX_SPARE_CHANNELS, most, this.#target * 2);
   }
 
@@ -415,13 +418,15 @@ export class ChannelPool {
   }
 
   #open(request: ChannelRequest): void {
-    this.#waiting.add(request);
+    this.#waiting++;
+    if (this.#session.opensWait) this.#lateOpens.add(request);
     this.#session.openRaw(request);
   }
 
   /** The channel of a request is open. */
   opened(request: ChannelRequest, channel: RawChannel): void {
-    this.#waiting.delete(request);
+    this.#waiting--;
+    this.#lateOpens.delete(request);
     this.#confirmed = true;
     // The peer may have room for one more.
     this.#room = Math.max(this.#room, this.#openAtPeer + 1);
@@ -431,7 +436,8 @@ export class ChannelPool {
 
   /** No channel could be opened for a request. */
   failed(request: ChannelRequest, error: unknown): void {
-    this.#waiting.delete(request);
+    this.#waiting--;
+    this.#lateOpens.delete(request);
     if (!this.#isFull(error)) return request.failed(error);
     // One that has opened meanwhile may be all that takes the room: then no other
     // channel would ever close.
@@ -444,7 +450,7 @@ export class ChannelPool {
   /** Channels of this side that the peer has confirmed. */
   get #openAtPeer(): number {
     const { outgoingSlots } = this.#session.channels;
-    return outgoingSlots - this.#waiting.size - this.#opening;
+    return outgoingSlots - this.#waiting - this.#opening;
   }
 
   /**
