@@ -98,9 +98,10 @@ export interface RawChannel extends Channel {
   /**
    * Makes CLOSE without EOF an error of this direction, which is then its
    * {@linkcode failure}. Only the protocol above the channel knows whether its
-   * peer sends EOF: qtalk-go ends complete data with CLOSE alone.
+   * peer sends EOF: qtalk-go ends complete data with CLOSE alone. Undefined makes
+   * it a clean end again.
    */
-  requireEof(makeError: () => unknown): void;
+  requireEof(makeError: (() => unknown) | undefined): void;
   /**
    * Lets errors of the channel and of the session say what the channel is for:
    * `owner` has the last word on those that readers and writers get from now on. A

@@ -287,7 +287,7 @@ export class QmuxChannel implements RawChannel, DataSource, CreditSource {
     if (this.#onReadable === callback) this.#onReadable = undefined;
   }
 
-  requireEof(makeError: () => unknown): void {
+  requireEof(makeError: (() => unknown) | undefined): void {
     this.#makeCutError = makeError;
   }
 

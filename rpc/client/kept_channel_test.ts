@@ -26,6 +26,8 @@ import { adjust, close, data, eof, values } from "../../tests/support/wire.ts";
 import { turn, until, watch, within } from "../../tests/support/within.ts";
 
 const AGAIN = { Error: null, Continue: false, Q: { v: 1, again: true } };
+/** As `AGAIN`, of a peer that gets no spare channels. */
+const ONLY_AGAIN = { Continue: false, Q: AGAIN.Q };
 
 /** The field `Q` of a call that a scripted responder has got. */
 async function fieldOf(
@@ -45,6 +47,20 @@ async function answer(channel: RawChannel, value: unknown): Promise<void> {
 /** How many channels the other side of a peer has opened. */
 function openedToward(peer: Peer): number {
   return rawSession(peer.session).channels.openedByPeer;
+}
+
+/** A channel of a peer that has had one call, and waits for another. */
+async function keptChannel(
+  peer: Peer,
+  raw: Parameters<typeof rawAccept>[0],
+  header: unknown = ONLY_AGAIN,
+): Promise<RawChannel> {
+  const first = peer.call("x");
+  const channel = await rawAccept(raw);
+  await channel.read(2);
+  await channel.values(header, 1);
+  assertEquals(await first, 1);
+  return channel;
 }
 
 /** Waits for CLOSE on a channel. */
@@ -123,11 +139,7 @@ test("kept channels: request() and streamed arguments do not say again", async (
 
 test("kept channels: a call that is given up closes its channel", async (t) => {
   const { peer, raw } = t.scriptedPeer();
-  const first = peer.call("x");
-  const channel = await rawAccept(raw);
-  await channel.read(2);
-  await channel.values(AGAIN, 1);
-  assertEquals(await first, 1);
+  const channel = await keptChannel(peer, raw, AGAIN);
   const controller = new AbortController();
   const second = peer.call("y", null, { signal: controller.signal });
   await channel.read(2);
@@ -238,8 +250,6 @@ test("forward(): a call on a channel that other calls have left is closed at onc
   await response.channel!.close();
 });
 
-/** As `AGAIN`, of a peer that gets no spare channels. */
-const ONLY_AGAIN = { Continue: false, Q: AGAIN.Q };
 const HEADER = { Selector: "x", Q: { v: 1, again: true } };
 
 test("kept channels: the limit for values does not limit headers", async (t) => {
@@ -423,11 +433,7 @@ test("kept channels: draining waits until a long answer was taken", async (t) =>
 
 test("kept channels: what the responder sends after an answer is no answer to the next call", async (t) => {
   const { peer, raw } = t.scriptedPeer();
-  const first = peer.call("x");
-  const channel = await rawAccept(raw);
-  await channel.read(2);
-  await channel.values(ONLY_AGAIN, 1);
-  assertEquals(await first, 1);
+  const channel = await keptChannel(peer, raw);
   await channel.values(ONLY_AGAIN, "stale");
   const second = peer.call("y");
   await closed(channel);
@@ -722,11 +728,7 @@ test("kept channels: a call given up when its answer has arrived leaves the next
 
 test("kept channels: a call whose channel the responder closes unread fails", async (t) => {
   const { peer, raw } = t.scriptedPeer();
-  const first = peer.call("x");
-  const channel = await rawAccept(raw);
-  await channel.read(2);
-  await channel.values(ONLY_AGAIN, 1);
-  assertEquals(await first, 1);
+  const channel = await keptChannel(peer, raw);
   const second = peer.call("y");
   await channel.close();
   const error = await assertRejects(() => second, RpcError, '"y"');

@@ -445,7 +445,7 @@ export abstract class PendingCall<T = unknown>
       !this.#context.state.draining;
     if (mayGoOn && !channel.ended && channel.buffered === 0) {
       // Between two calls, nothing is lost if it ends.
-      channel.requireEof(() => {});
+      channel.requireEof(undefined);
       this.#context.channels.giveBack(channel);
     } else {
       this.#releaseUnread();

@@ -218,7 +218,7 @@ export class Server {
       reader!.memory = this.#options.account.headers.reserved;
       // The caller may close it without another call, and it must keep nothing of the
       // last one alive.
-      channel.requireEof(() => {});
+      channel.requireEof(undefined);
       channel.nameErrors(undefined);
       channel.whenReadable(advance);
     };

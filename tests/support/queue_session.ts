@@ -481,10 +481,10 @@ class QueueChannel implements RawChannel {
     this.discard();
   }
 
-  requireEof(makeError: () => unknown): void {
+  requireEof(makeError: (() => unknown) | undefined): void {
     this.#makeCutError = makeError;
     const cut = this.#closeReceived && !this.eofReceived;
-    if (cut && !this.#closeSent) this.failure ??= this.#named(makeError());
+    if (cut && !this.#closeSent) this.failure ??= this.#named(makeError?.());
   }
 
   nameErrors(owner: ErrorOwner): void {

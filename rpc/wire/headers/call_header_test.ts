@@ -4,31 +4,17 @@ import type { Codec } from "../../../codec/codec.ts";
 import { json } from "../../../codec/json.ts";
 import { msgpack } from "../../../codec/msgpack/msgpack.ts";
 import { fromHex } from "../../../tests/support/wire.ts";
+import { assertMalformed, responseOf } from "../../../tests/support/headers.ts";
 import { RpcError } from "../../errors.ts";
 import { decodeCallHeader } from "../../server/request_decoder.ts";
 import { callHeaderValue } from "./call_header.ts";
-import {
-  decodeResponseHeader,
-  type ResponseHeader,
-} from "./response_header.ts";
+import { decodeResponseHeader } from "./response_header.ts";
 import { CodecError } from "../../../codec/internal.ts";
 
 const codec = json();
 
 function selectorOf(header: unknown): string {
   return decodeCallHeader(codec, codec.encode(header)).selector;
-}
-
-function responseOf(header: unknown): ResponseHeader {
-  const bytes = codec.encode(header);
-  const { error, continued } = decodeResponseHeader(codec, bytes);
-  return { error, continued };
-}
-
-/** Asserts that reading fails with `malformed-header` and a text. */
-function assertMalformed(read: () => unknown, text: string): void {
-  const error = assertThrows(read, RpcError, text);
-  assertEquals(error.code, "malformed-header");
 }
 
 Deno.test("callHeaderValue(): the selector has the keys of both dialects", () => {

@@ -2,33 +2,19 @@ import {
   assertEquals,
   assertNotStrictEquals,
   assertStrictEquals,
-  assertThrows,
 } from "@std/assert";
 import { cbor } from "../../../codec/cbor/cbor.ts";
 import type { Codec } from "../../../codec/codec.ts";
 import { json } from "../../../codec/json.ts";
 import { fromHex, utf8 } from "../../../tests/support/wire.ts";
-import { RpcError } from "../../errors.ts";
+import { assertMalformed, responseOf } from "../../../tests/support/headers.ts";
 import {
   decodeResponseHeader,
-  type ResponseHeader,
   responseHeaderCache,
   responseHeaderValue,
 } from "./response_header.ts";
 
 const codec = json();
-
-function responseOf(header: unknown): ResponseHeader {
-  const bytes = codec.encode(header);
-  const { error, continued } = decodeResponseHeader(codec, bytes);
-  return { error, continued };
-}
-
-/** Asserts that reading fails with `malformed-header` and a text. */
-function assertMalformed(read: () => unknown, text: string): void {
-  const error = assertThrows(read, RpcError, text);
-  assertEquals(error.code, "malformed-header");
-}
 
 Deno.test("responseHeaderValue(): the field Q is sent to extended callers", () => {
   const header = { error: undefined, continued: false };
