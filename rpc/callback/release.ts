@@ -45,7 +45,10 @@ export async function release(
 /** A caller, as far as it says whether its session has ended. */
 interface SessionCaller extends Caller {
   readonly [channelPool]?: {
-    readonly session: { readonly ended: boolean } | undefined;
+    readonly session: {
+      readonly ended: boolean;
+      onEnd?(callback: () => void): () => void;
+    } | undefined;
   };
 }
 
@@ -63,12 +66,16 @@ export function releaseSoon(id: string, caller: Caller, count = 1): void {
 }
 
 /** Lets a release wait; returns false if too many do. */
-function owe(id: string, caller: Caller, count: number): boolean {
+function owe(id: string, caller: SessionCaller, count: number): boolean {
   let counts = owed.get(caller);
   if (counts === undefined) {
     counts = new Map();
     owed.set(caller, counts);
-    backgroundTimer(RETRY_TIME, () => retry(caller), false);
+    const cancel = backgroundTimer(RETRY_TIME, () => {
+      forget?.();
+      retry(caller);
+    }, false);
+    const forget = caller[channelPool]?.session?.onEnd?.(cancel);
   }
   const before = counts.get(id) ?? 0;
   if (before === 0 && counts.size >= MAX_OWED) return false;

@@ -164,3 +164,18 @@ test("release: a peer that has refused a channel gets the release once it accept
   await release.eof();
   await release.close();
 });
+
+test("release: none waits for a session that has ended", async (t) => {
+  const clock = t.time();
+  const ends: (() => void)[] = [];
+  const onEnd = (callback: () => void) => ends.push(callback);
+  const caller = {
+    [channelPool]: { session: { ended: false, onEnd } },
+    call: () => Promise.reject(busy()),
+  } as unknown as Caller;
+  await release("_a", caller);
+  await release("_b", caller);
+  assertEquals(clock.waiting, 1);
+  for (const end of ends) end();
+  assertEquals(clock.waiting, 0);
+});
