@@ -321,7 +321,7 @@ test("CallOptions.meta: on the wire it is a member of Q", async (t) => {
   const [header] = await there.read(2);
   // A call of request() also says what the IDs of its functions begin with.
   const { lends } = (header as { Q: { lends: string } }).Q;
-  const Q = { v: 1, lends, meta: { a: 1 } };
+  const Q = { v: 1, lends, again: true, meta: { a: 1 } };
   assertEquals(header, { Selector: "x", S: "x", Q });
   await there.values({ Error: null, Q: { v: 1, meta: { b: 2 } } }, 1);
   await there.eof();

@@ -38,7 +38,8 @@ test("CallOptions.trace: on the wire it is a member of Q", async (t) => {
   const call = peer.call("x", null, { trace });
   const there = await rawAccept(raw);
   const [header] = await there.read(2);
-  assertEquals(header, { Selector: "x", S: "x", Q: { v: 1, trace } });
+  const Q = { v: 1, again: true, trace };
+  assertEquals(header, { Selector: "x", S: "x", Q });
   await there.values({ Error: null }, 1);
   await there.close();
   assertEquals(await call, 1);

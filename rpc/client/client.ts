@@ -42,6 +42,7 @@ interface TimedHeader {
   readonly deadline: number;
   readonly stream: boolean | undefined;
   readonly mayContinue: boolean;
+  readonly again: boolean;
   /** Undefined until there is a second call. */
   bytes: Uint8Array | undefined;
 }
@@ -64,8 +65,8 @@ export class Client implements PooledCaller {
   readonly #context: CallContext;
   /**
    * The encoded headers of calls by selector, one map for each kind: with a list of
-   * arguments or one value, and each of these plain, with a response that may be
-   * continued, or with `again`.
+   * arguments or one value, each of these with a response that may be continued or
+   * may not, and each of the four with `again` or without.
    */
   readonly #headers: (Map<string, Uint8Array> | undefined)[] = [];
   /** The one of them that was used last, which needs no look into the maps. */
@@ -223,40 +224,22 @@ export class Client implements PooledCaller {
     const { channels, codec, messages } = this.#context;
     const { selector, mayContinue } = call;
     const writer = messages.begin();
-    call.again = false;
+    const isPlain = !streamed && lends === undefined;
+    call.again = isPlain && call.mayKeep && channels.mayKeep;
     const isList = Array.isArray(args) || args === null;
     const stream = streamed ? true : isList ? undefined : false;
-    if (streamed || lends !== undefined || extras !== undefined) {
-      if (extras?.isUsual && !streamed && lends === undefined) {
-        this.#addTimedHeader(writer, selector, stream, mayContinue, extras);
-      } else {
-        // There may be functions among the values that follow.
-        const prefix = streamed || mayContinue ? this.#prefix : lends;
-        this.#addHeader(writer, selector, stream, prefix, extras);
-      }
-    } else {
-      const again = call.again = call.mayKeep && channels.mayKeep;
-      const kind = (isList ? 0 : 1) + (mayContinue ? 2 : again ? 4 : 0);
+    if (isPlain && extras === undefined) {
+      const kind = (isList ? 0 : 1) + (mayContinue ? 2 : 0) +
+        (call.again ? 4 : 0);
       const header = this.#knownHeader(selector, kind);
       if (header !== undefined) writer.addRaw(header);
-      else {
-        const headers = this.#headers[kind] ??= new Map();
-        this.#addHeader(
-          writer,
-          selector,
-          stream,
-          undefined,
-          undefined,
-          again,
-        );
-        if (headers.size === HEADER_CACHE_SIZE) headers.clear();
-        headers.set(selector, sharedHeader(writer.message()));
-        if (mayContinue) {
-          // Peers that forward learn it from the first one.
-          writer.begin();
-          this.#addHeader(writer, selector, stream, this.#prefix);
-        }
-      }
+      else this.#addNewHeader(writer, call, stream, kind);
+    } else if (isPlain && extras!.isUsual) {
+      this.#addTimedHeader(writer, call, stream, extras!);
+    } else {
+      // There may be functions among the values that follow.
+      const prefix = streamed || mayContinue ? this.#prefix : lends;
+      this.#addHeader(writer, call, stream, prefix, extras);
     }
     if (!streamed) writer.add(codec, args);
     return writer;
@@ -273,6 +256,23 @@ export class Client implements PooledCaller {
     return this.#lastHeader = header;
   }
 
+  /** Adds a header that other calls of the selector will have. */
+  #addNewHeader(
+    writer: ValueWriter,
+    call: PendingCall,
+    stream: boolean | undefined,
+    kind: number,
+  ): void {
+    const headers = this.#headers[kind] ??= new Map<string, Uint8Array>();
+    this.#addHeader(writer, call, stream, undefined);
+    if (headers.size === HEADER_CACHE_SIZE) headers.clear();
+    headers.set(call.selector, sharedHeader(writer.message()));
+    if (!call.mayContinue) return;
+    // Peers that forward learn it from the first one.
+    writer.begin();
+    this.#addHeader(writer, call, stream, this.#prefix);
+  }
+
   /** What the IDs of the functions of this side begin with. */
   get #prefix(): string {
     return this.#context.state.prefix;
@@ -281,19 +281,20 @@ export class Client implements PooledCaller {
   /** Programs give most calls of a selector the same time limit. */
   #addTimedHeader(
     writer: ValueWriter,
-    selector: string,
+    call: PendingCall,
     stream: boolean | undefined,
-    mayContinue: boolean,
     extras: Extras,
   ): void {
+    const { selector, mayContinue, again } = call;
     const deadline = extras.deadline!;
     const headers = this.#timedHeaders ??= new Map<string, TimedHeader>();
     const known = headers.get(selector);
     const isSame = known !== undefined && known.deadline === deadline &&
-      known.stream === stream && known.mayContinue === mayContinue;
+      known.stream === stream && known.mayContinue === mayContinue &&
+      known.again === again;
     if (isSame && known.bytes !== undefined) return writer.addRaw(known.bytes);
     const prefix = mayContinue && !isSame ? this.#prefix : undefined;
-    this.#addHeader(writer, selector, stream, prefix, extras);
+    this.#addHeader(writer, call, stream, prefix, extras);
     if (isSame) known.bytes = writer.message().slice();
     else {
       if (headers.size === HEADER_CACHE_SIZE) headers.clear();
@@ -301,6 +302,7 @@ export class Client implements PooledCaller {
         deadline,
         stream,
         mayContinue,
+        again,
         bytes: undefined,
       });
     }
@@ -308,11 +310,10 @@ export class Client implements PooledCaller {
 
   #addHeader(
     writer: ValueWriter,
-    selector: string,
+    { selector, again }: PendingCall,
     stream: boolean | undefined,
     lends: string | undefined,
     extras?: Extras,
-    again?: boolean,
   ): void {
     const { codec, extension, state } = this.#context;
     const { isUsual: _, ...more }: Partial<Extras> = extras ?? {};

@@ -120,12 +120,14 @@ test("kept channels: a responder that does not say again closes the channel", as
   }
 });
 
-test("kept channels: request() and streamed arguments do not say again", async (t) => {
+test("kept channels: arguments that are streams or have functions do not say again", async (t) => {
   const { peer, raw } = t.scriptedPeer();
   for (
     const start of [
-      () => peer.request("x"),
+      () => peer.request("x", ReadableStream.from([1])),
       () => peer.call("x", ReadableStream.from([1])),
+      () => peer.call("x", [() => 1]),
+      () => peer.call("x", [ReadableStream.from([1])], { timeout: 60_000 }),
     ]
   ) {
     const result = start();
@@ -135,6 +137,127 @@ test("kept channels: request() and streamed arguments do not say again", async (
     await result;
     await closed(channel);
   }
+});
+
+function whenAborted(signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve) =>
+    signal.addEventListener("abort", resolve, { once: true })
+  );
+}
+
+const { signal } = new AbortController();
+const KINDS: Record<string, (client: Peer, n: number) => PromiseLike<unknown>> =
+  {
+    "calls without an argument": (client, n) =>
+      client.call("count").then((count) => (count as number) + n),
+    "request()": async (client, n) => {
+      const response = await client.request("echo", [n]);
+      assertEquals(response.continued, false);
+      assertEquals(response.values.length, 1);
+      return response.value;
+    },
+    "typed calls": (client, n) =>
+      client.remote<{ echo(n: number): number }>().echo(n),
+    "calls with a signal": (client, n) => client.call("echo", [n], { signal }),
+    "calls with a time limit": (client, n) =>
+      client.call("echo", [n], { timeout: 60_000 }),
+    "typed calls with changing time limits": (client, n) =>
+      client.remote<{ echo(n: number): number }>({ timeout: 60_000 + n })
+        .echo(n),
+    "calls with metadata": (client, n) =>
+      client.call("echo", [n], { meta: { n } }),
+    "calls with a trace context": (client, n) =>
+      client.request("echo", [n], { trace: `t${n}` }).then(({ value }) =>
+        value
+      ),
+  };
+
+test("kept channels: plain calls of all kinds use one channel", async (t) => {
+  for (const [kind, call] of Object.entries(KINDS)) {
+    const [client] = t.pair({}, {
+      handler: handlerFrom({ echo: (n: number) => n, count: () => 0 }),
+    });
+    for (let i = 0; i < 20; i++) assertEquals(await call(client, i), i);
+    assertEquals(client.stats.channels.total, 2, kind);
+  }
+});
+
+test("kept channels: handlers that ask for the signal, or have a deadline, leave the channel to the next call", async (t) => {
+  const signals: AbortSignal[] = [];
+  const [client] = t.pair({}, {
+    handler: async (call, respond) => {
+      signals.push(call.signal);
+      const value = await call.receive();
+      if (value === "stay") await within(whenAborted(call.signal), "the end");
+      await respond.return(value);
+    },
+    onError: () => {},
+  });
+  const controller = new AbortController();
+  for (let i = 0; i < 10; i++) {
+    const options = i % 2 ? {} : { timeout: 60_000 };
+    assertEquals(await client.call("x", [i], options), [i]);
+  }
+  assertEquals(client.stats.channels.total, 2);
+  // To cancel a later call does not cancel those before it.
+  const last = client.call("x", "stay", { signal: controller.signal });
+  await until(() => signals.length === 11);
+  controller.abort();
+  await assertRejects(() => last);
+  await until(() => signals[10]!.aborted);
+  assertEquals(signals.map(({ aborted }) => aborted).lastIndexOf(false), 9);
+});
+
+test("kept channels: request() gets a continued response, several values or an error after plain ones", async (t) => {
+  const [client] = t.pair({}, {
+    onError: () => {},
+    handler: async (call, respond) => {
+      const kind = await call.receive();
+      if (kind === "several") return await respond.return(1, 2);
+      if (kind === "error") return await respond.return(new Error("no"));
+      if (kind === "plain") return await respond.return(1);
+      const channel = await respond.continue(1);
+      await channel.close();
+    },
+  });
+  for (let i = 0; i < 5; i++) {
+    for (const [kind, values] of [["plain", 1], ["several", 2]] as const) {
+      const response = await client.request("x", kind);
+      assertEquals([response.continued, response.values.length], [
+        false,
+        values,
+      ]);
+    }
+    await client.request("x", "plain");
+    await assertRejects(() => client.request("x", "error"), Error, "no");
+    await client.request("x", "plain");
+    const response = await client.request("x", "continued");
+    assertEquals([response.continued, response.value], [true, 1]);
+    await response.close();
+  }
+});
+
+test("kept channels: a request() whose responder sends more than one value after again keeps no channel", async (t) => {
+  const { peer, raw } = t.scriptedPeer();
+  const first = peer.request("x");
+  const channel = await rawAccept(raw);
+  await channel.read(2);
+  await channel.values(ONLY_AGAIN, 1, 2);
+  assertEquals((await first).values, [1]);
+  await closed(channel);
+});
+
+test("kept channels: a call with a time limit that passes closes its channel", async (t) => {
+  const time = t.time();
+  const { peer, raw } = t.scriptedPeer();
+  const channel = await keptChannel(peer, raw, AGAIN);
+  const second = peer.call("y", null, { timeout: 5_000 });
+  const [header] = await channel.read(2) as [{ Q: { deadline: number } }];
+  assertEquals(header.Q.deadline, 5_000);
+  time.tick(5_000);
+  await assertRejects(() => second, RpcError, "5000 ms");
+  await closed(channel);
+  await channel.close();
 });
 
 test("kept channels: a call that is given up closes its channel", async (t) => {
@@ -447,8 +570,8 @@ test("kept channels: a responder that says again unasked keeps no channel", asyn
   const { peer, raw } = t.scriptedPeer();
   for (
     const [header, start] of [
-      [ONLY_AGAIN, () => peer.call("x", null, { timeout: 60_000 })],
       [ONLY_AGAIN, () => peer.call("x", ReadableStream.from([1]))],
+      [ONLY_AGAIN, () => peer.call("x", [() => 1])],
       [
         { Continue: true, Q: AGAIN.Q },
         () => peer.call("x"),
@@ -672,23 +795,21 @@ for (const codec of [json(), cbor(), msgpack()]) {
 }
 
 test("kept channels: one that waits refers to nothing of its last call", async (t) => {
-  const calls: WeakRef<Call>[] = [];
+  const things: WeakRef<Call | AbortSignal>[] = [];
   const [client] = t.pair({}, {
     handler: async (call, respond) => {
-      calls.push(new WeakRef(call));
+      things.push(new WeakRef(call));
+      if (call.selector === "/signal") things.push(new WeakRef(call.signal));
       await respond.return(await call.receive());
     },
   });
-  for (let i = 0; i < 3; i++) await client.call("x", [i]);
-  for (let i = 0; i < 20 && calls.some((call) => call.deref()); i++) {
+  for (let i = 0; i < 6; i++) await client.call(i < 3 ? "x" : "signal", [i]);
+  const left = () => things.filter((thing) => thing.deref()).length;
+  for (let i = 0; i < 20 && left() > 0; i++) {
     await turn();
     collectGarbage();
   }
-  assertEquals(calls.map((call) => call.deref()), [
-    undefined,
-    undefined,
-    undefined,
-  ]);
+  assertEquals([things.length, left()], [9, 0]);
 });
 
 test("kept channels: bursts of calls use up no idle frames", async (t) => {

@@ -104,7 +104,12 @@ export abstract class PendingCall<T = unknown>
 
   /** Whether its channel may have other calls. */
   get mayKeep(): boolean {
-    return !this.mayContinue;
+    return true;
+  }
+
+  /** Whether its channel may have another call now that one value has arrived. */
+  protected get answered(): boolean {
+    return this.again && this.#header!.again && !this.#header!.continued;
   }
 
   /** What errors call it. */
@@ -440,7 +445,7 @@ export abstract class PendingCall<T = unknown>
     this.#end();
     const channel = this.#channel;
     const header = this.#header;
-    const mayGoOn = this.again && header?.again && !header.continued &&
+    const mayGoOn = header !== undefined && this.answered &&
       header.lends === undefined && this.#receivedSize <= MAX_KEPT_SIZE &&
       !this.#context.state.draining;
     if (mayGoOn && !channel.ended && channel.buffered === 0) {
@@ -506,9 +511,10 @@ export class ResponseCall extends PendingCall<RpcResponse> {
   protected override take(
     value: unknown,
     continued: boolean,
-  ): "hand-over" | undefined {
+  ): "satisfy" | "hand-over" | undefined {
     this.#values.push(value);
-    return continued ? "hand-over" : undefined;
+    if (continued) return "hand-over";
+    return this.answered ? "satisfy" : undefined;
   }
 
   protected override resolve(continued: ResponsePort | undefined): void {

@@ -75,6 +75,8 @@ export class IncomingCall
   /** Whether it has asked for the channel. */
   #isShared = false;
   #abort: AbortController | undefined;
+  /** What aborts it when the caller leaves. */
+  #onClosed: (() => void) | undefined;
   /** On the clock of `performance.now()`; undefined if there is none. */
   readonly #deadline: number | undefined;
   /** Bytes of memory of the value that was received last, unless it is light. */
@@ -174,14 +176,20 @@ export class IncomingCall
     if (this.#abort === undefined) {
       const abort = this.#abort = new AbortController();
       if (this.responder.goesOn) return abort.signal;
-      this.#channel.whenClosed(() => {
+      this.#onClosed = () => {
         if (this.responder.state === "returned") return;
         abort.abort(this.#channel.failure ?? this.named(cancelled()));
-      });
+      };
+      this.#channel.whenClosed(this.#onClosed);
       const { deadline } = this;
       if (deadline !== undefined) this.#abortAt(deadline, abort);
     }
     return this.#abort.signal;
+  }
+
+  /** The channel has no more to do with the call: the next one may be long. */
+  leaveChannel(): void {
+    if (this.#onClosed) this.#channel.cancelWhenClosed(this.#onClosed);
   }
 
   #abortAt(deadline: number, abort: AbortController): void {
@@ -247,7 +255,7 @@ export class IncomingCall
   get isWholeRead(): boolean {
     const channel = this.#channel;
     return this.#hasTaken && !this.#isShared && this.#receiver === undefined &&
-      this.#abort === undefined && channel.buffered === 0 && !channel.ended;
+      channel.buffered === 0 && !channel.ended;
   }
 
   receiveNow(): unknown | typeof absent {

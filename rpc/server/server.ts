@@ -211,6 +211,7 @@ export class Server {
     const goOn = () => {
       channel.cancelWhenClosed(advance);
       this.#queueOf(call!).remove(call!);
+      call!.leaveChannel();
       call = undefined;
       if (this.#refusing) return channel.shutdown();
       idle = true;

@@ -43,7 +43,7 @@ export interface CallExtension {
   /** `false` asks the responder not to ping this side. Default: absent. */
   readonly ping?: false | undefined;
   /** Whether the caller may make another call on the channel. Default: absent. */
-  readonly again?: boolean | undefined;
+  readonly again?: true | undefined;
 }
 
 /** The value to encode as a call header. */
