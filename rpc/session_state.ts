@@ -82,6 +82,8 @@ export class SessionState {
   ended = false;
   /** Whether no channel may have another call, because this side is about to close. */
   draining = false;
+  /** Called when a call has ended and its channel stays open. */
+  onIdle: (() => void) | undefined;
   /** What is around calls of functions, in both directions. */
   around: AroundCallbacks | undefined;
   /** What has to be done when the session ends. */

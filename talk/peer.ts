@@ -617,15 +617,19 @@ export class Peer<C extends Carried = Carried>
   async #drain(timeout: number, { signal }: CloseOptions): Promise<void> {
     this.#refuseCalls();
     let ended = false;
-    const early = Promise.withResolvers<void>();
+    let wake = () => {};
     const end = () => {
       ended = true;
-      early.resolve();
+      wake();
     };
     this.session.closed.then(end, end);
     const cancel = limitWait({ signal, timeout }, end);
+    this.#state.onIdle = () => wake();
     while (!ended && this.#isBusy()) {
-      await Promise.race([this.#raw.channels.whenSlotFreed(), early.promise]);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      wake = resolve;
+      void this.#raw.channels.whenSlotFreed().then(wake);
+      await promise;
     }
     cancel();
   }

@@ -41,10 +41,21 @@ const STEPS: Record<string, string[]> = {
 };
 
 /**
- * Runs beside the steps before the tests: the compiler uses one core, and takes as long
- * as these.
+ * Checks the sources, the tests, and the examples in the documentation. Runs beside the
+ * steps before the tests: the compiler uses one core, and takes as long as these. The
+ * tests are not checked again.
  */
-const TYPES = ["check", "."];
+const TYPES = ["check", "--doc", ".", ...markdownFiles(".")];
+
+/** The documents of a folder and those below it. */
+function markdownFiles(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    const path = `${folder}/${name}`;
+    if (name.startsWith(".") || name === "node_modules") return [];
+    if (isDirectory) return markdownFiles(path);
+    return name.endsWith(".md") ? [path] : [];
+  });
+}
 
 /** The steps whose output is counted, and shown as it comes: they take minutes. */
 const COUNTED = ["tests", "suites"];

@@ -105,9 +105,9 @@ export class ChannelRequest implements Queued<ChannelRequest>, OpenCallbacks {
     this.#pool.failed(this, error);
   }
 
-  /** Leaves the queue and fails, unless the channel is already being opened. */
+  /** Fails, unless the channel is being opened and will be soon. */
   cancel(reason: unknown): void {
-    if (this.queue !== undefined) this.#pool.dequeue(this, reason);
+    this.#pool.cancel(this, reason);
   }
 }
 
@@ -186,10 +186,8 @@ export class ChannelPool {
 
   /** How many channels without a call are open or being opened. */
   get unused(): number {
-    const open = this.#spares.filter((spare) =>
-      !spare.peerClosed && !spare.ended
-    );
-    return open.length + this.#opening + this.#pings;
+    return this.#opening + this.#pings +
+      this.#spares.filter(({ peerClosed }) => !peerClosed).length;
   }
 
   /** How many calls wait in the queue. */
@@ -212,7 +210,7 @@ export class ChannelPool {
    */
   take(nested = false): RawChannel | undefined {
     this.taken++;
-    if (this.#queued > 0 && this.#queue.length > 0 && !nested) return undefined;
+    if (!nested && this.#queue.length > 0) return undefined;
     const channel = this.#takeSpare();
     if (channel === undefined && this.#target > 0) this.#grow();
     this.#refill();
@@ -250,8 +248,11 @@ export class ChannelPool {
   giveBack(channel: RawChannel): void {
     this.#spares.push(channel);
     if (this.#lateOpens.size > 0) this.#startWaiting();
-    else if (this.#queued > 0) this.#startQueued();
-    else if (this.#allowed) this.#checkUse();
+    else if (this.#queued > 0) {
+      this.#allowOneMore();
+      this.#startQueued();
+    } else if (this.#allowed) this.#checkUse();
+    this.session?.onIdle?.();
   }
 
   /**
@@ -281,9 +282,14 @@ export class ChannelPool {
     this.#pings--;
   }
 
-  /** Removes a call from the queue: it fails with `reason`. */
-  dequeue(request: ChannelRequest, reason: unknown): void {
-    this.#leave(request);
+  /**
+   * A call fails with `reason`, if it is in the queue or its channel may open late. A
+   * call whose channel opens soon fails by itself.
+   */
+  cancel(request: ChannelRequest, reason: unknown): void {
+    if (request.queue !== undefined) this.#leave(request);
+    else if (this.#lateOpens.has(request)) this.#toSpare(request);
+    else return;
     request.failed(reason);
   }
 
@@ -326,13 +332,17 @@ export class ChannelPool {
     for (const request of this.#lateOpens) {
       const spare = this.#takeSpare();
       if (spare === undefined) return;
-      this.#waiting--;
-      this.#lateOpens.delete(request);
-      // What is being opened for it becomes a spare.
-      this.#opening++;
-      Object.assign(request, this.#spareCallbacks);
+      this.#toSpare(request);
       request.opened(spare);
     }
+  }
+
+  /** What is being opened for a call becomes a spare channel. */
+  #toSpare(request: ChannelRequest): void {
+    this.#waiting--;
+    this.#lateOpens.delete(request);
+    this.#opening++;
+    Object.assign(request, this.#spareCallbacks);
   }
 
   #begin(): void {
@@ -391,13 +401,14 @@ export class ChannelPool {
     this.#idleTime = 0;
     if (this.taken === this.#takenBefore) {
       const half = this.#spares.length >> 1;
-      this.#shrink(isLast ? half : Math.max(1, half));
+      this.#shrink(isLast ? half : half || 1);
     }
     if (this.#spares.length > 0) this.#checkUse();
   }
 
   #shrink(keep: number): void {
-    this.#target = keep;
+    // Those that calls have left are beyond the target.
+    this.#target = Math.min(this.#target, keep);
     const spares = this.#spares;
     // The newest stay: they are used first.
     for (const channel of spares.splice(0, spares.length - keep)) {
@@ -428,8 +439,7 @@ export class ChannelPool {
     this.#waiting--;
     this.#lateOpens.delete(request);
     this.#confirmed = true;
-    // The peer may have room for one more.
-    this.#room = Math.max(this.#room, this.#openAtPeer + 1);
+    this.#allowOneMore();
     this.#begin();
     request.opened(channel);
   }
@@ -445,6 +455,11 @@ export class ChannelPool {
     if (spare === undefined) this.#wait(request, this.#urgent);
     else request.opened(spare);
     this.#shrink(0);
+  }
+
+  /** The peer, which has refused a channel, may have room for another by now. */
+  #allowOneMore(): void {
+    this.#room = Math.max(this.#room, this.#openAtPeer + 1);
   }
 
   /** Channels of this side that the peer has confirmed. */
@@ -494,7 +509,7 @@ export class ChannelPool {
       request.cancelLimit = startTimer(callQueueTimeout, () => {
         const why =
           `no channel was free within ${callQueueTimeout} ms (option "callQueueTimeout")`;
-        this.dequeue(request, full(why));
+        this.cancel(request, full(why));
       });
     }
     this.#watch();

@@ -406,3 +406,94 @@ Deno.test("ChannelPool: the refusal of a channel whose call has got another one 
   await raw.send(confirm(senders[1]!, 1));
   assert(await waiting[1] !== open);
 });
+
+Deno.test("ChannelPool: a call that is given up while its channel may open late takes none from the others", async () => {
+  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  await using _ = session;
+  const pool = new ChannelPool(
+    Object.assign(rawSession(session), { opensWait: true }),
+  );
+  const first = opened(pool);
+  await raw.send(confirm((await raw.expect("open")).sender, 0));
+  const open = await first;
+  const outcomes: unknown[] = [];
+  const call = pool.open(
+    () => outcomes.push("opened"),
+    (error) => outcomes.push(error),
+  );
+  const { sender } = await raw.expect("open");
+  const waiting = opened(pool);
+  const reason = new Error("enough");
+  call.cancel(reason);
+  call.cancel(reason);
+  assertEquals(outcomes, [reason]);
+  pool.giveBack(open);
+  assert(await waiting === open);
+  // What was opened for it is a spare channel.
+  await raw.send(confirm(sender, 1));
+  await settled();
+  assertEquals([outcomes.length, pool.unused], [1, 2]);
+  assert(pool.take() !== undefined);
+});
+
+Deno.test("ChannelPool: a peer that has refused a channel is asked again when one is given back", async () => {
+  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  await using _ = session;
+  const pool = new ChannelPool(rawSession(session));
+  const first = opened(pool);
+  await raw.send(confirm((await raw.expect("open")).sender, 0));
+  const open = await first;
+  const waiting = [opened(pool), opened(pool), opened(pool)];
+  for (const _ of waiting) {
+    await raw.send(failure((await raw.expect("open")).sender));
+  }
+  await settled();
+  assertEquals(pool.queued, 3);
+  pool.giveBack(open);
+  assert(await waiting[0] === open);
+  // Room for one more channel may have come; for two, the answer to this one says.
+  const { sender } = await raw.expect("open");
+  assertEquals([raw.pending.length, pool.queued], [0, 1]);
+  await raw.send(confirm(sender, 1));
+  assert(await waiting[1] !== open);
+  pool.giveBack(open);
+  assert(await waiting[2] === open);
+  assertEquals(pool.queued, 0);
+});
+
+Deno.test("ChannelPool: channels that calls have left do not raise the number that is opened ahead of need", async () => {
+  using time = new FakeTime();
+  await using it = accepted();
+  const { pool, session } = it;
+  const channels = await Promise.all(
+    Array.from({ length: 190 }, () => opened(pool)),
+  );
+  await settled();
+  for (const channel of channels) pool.giveBack(channel);
+  for (let i = 0; i < 2; i++) {
+    time.tick(1_000);
+    await settled();
+  }
+  const { slots } = session.usage;
+  assert(slots > 40 && slots <= 100, `${slots} are left`);
+  const taken = pool.take()!;
+  await settled();
+  assertEquals(session.usage.slots, slots, "no other one is opened");
+  await taken.close();
+});
+
+Deno.test("ChannelPool: a channel that the peer has ended, but not closed, counts as unused", async () => {
+  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  await using _ = session;
+  const pool = new ChannelPool(rawSession(session));
+  const first = opened(pool);
+  await raw.send(confirm((await raw.expect("open")).sender, 0));
+  const channel = await first;
+  pool.giveBack(channel);
+  await raw.send(eof(0));
+  await settled();
+  assertEquals([channel.ended, pool.unused, session.usage.slots], [true, 1, 1]);
+  await raw.send(close(0));
+  await settled();
+  assertEquals(pool.unused, 0);
+});

@@ -28,9 +28,9 @@ const HEADER_CACHE_SIZE = 256;
 /** What the header of a call says besides what its arguments are. */
 interface Extras {
   /** Milliseconds that the call has, whole ones. */
-  readonly deadline: number | undefined;
-  readonly meta: Metadata | undefined;
-  readonly trace: string | undefined;
+  readonly deadline?: number | undefined;
+  readonly meta?: Metadata | undefined;
+  readonly trace?: string | undefined;
   /** Where the call says that it comes from. */
   readonly from?: string | undefined;
   /** Whether other calls of the selector are likely to have as many. */
@@ -40,20 +40,14 @@ interface Extras {
 /** The encoded header of calls that had the same time limit. */
 interface TimedHeader {
   readonly deadline: number;
-  readonly stream: boolean | undefined;
-  readonly mayContinue: boolean;
-  readonly again: boolean;
+  /** As in the list of headers without one. */
+  readonly kind: number;
   /** Undefined until there is a second call. */
   bytes: Uint8Array | undefined;
 }
 
 /** A call whose outcome has a place in no stack. */
 class PingCall extends ValueCall {
-  // Its channel is not from the pool, and must not get into it.
-  override get mayKeep(): boolean {
-    return false;
-  }
-
   override fail(reason: unknown): void {
     this.giveUp(reason);
   }
@@ -225,17 +219,28 @@ export class Client implements PooledCaller {
     const { selector, mayContinue } = call;
     const writer = messages.begin();
     const isPlain = !streamed && lends === undefined;
-    call.again = isPlain && call.mayKeep && channels.mayKeep;
+    // The channel of a ping is not from the pool, and must not get into it.
+    call.again = isPlain && selector !== PING_SELECTOR && channels.mayKeep;
     const isList = Array.isArray(args) || args === null;
     const stream = streamed ? true : isList ? undefined : false;
+    const kind = (isList ? 0 : 1) + (mayContinue ? 2 : 0) +
+      (call.again ? 4 : 0);
     if (isPlain && extras === undefined) {
-      const kind = (isList ? 0 : 1) + (mayContinue ? 2 : 0) +
-        (call.again ? 4 : 0);
       const header = this.#knownHeader(selector, kind);
       if (header !== undefined) writer.addRaw(header);
-      else this.#addNewHeader(writer, call, stream, kind);
+      else {
+        const headers = this.#headers[kind] ??= new Map();
+        this.#addHeader(writer, call, stream);
+        if (headers.size === HEADER_CACHE_SIZE) headers.clear();
+        headers.set(selector, sharedHeader(writer.message()));
+        if (mayContinue) {
+          // Peers that forward learn it from the first one.
+          writer.begin();
+          this.#addHeader(writer, call, stream, this.#prefix);
+        }
+      }
     } else if (isPlain && extras!.isUsual) {
-      this.#addTimedHeader(writer, call, stream, extras!);
+      this.#addTimedHeader(writer, call, stream, kind, extras!);
     } else {
       // There may be functions among the values that follow.
       const prefix = streamed || mayContinue ? this.#prefix : lends;
@@ -256,23 +261,6 @@ export class Client implements PooledCaller {
     return this.#lastHeader = header;
   }
 
-  /** Adds a header that other calls of the selector will have. */
-  #addNewHeader(
-    writer: ValueWriter,
-    call: PendingCall,
-    stream: boolean | undefined,
-    kind: number,
-  ): void {
-    const headers = this.#headers[kind] ??= new Map<string, Uint8Array>();
-    this.#addHeader(writer, call, stream, undefined);
-    if (headers.size === HEADER_CACHE_SIZE) headers.clear();
-    headers.set(call.selector, sharedHeader(writer.message()));
-    if (!call.mayContinue) return;
-    // Peers that forward learn it from the first one.
-    writer.begin();
-    this.#addHeader(writer, call, stream, this.#prefix);
-  }
-
   /** What the IDs of the functions of this side begin with. */
   get #prefix(): string {
     return this.#context.state.prefix;
@@ -283,28 +271,22 @@ export class Client implements PooledCaller {
     writer: ValueWriter,
     call: PendingCall,
     stream: boolean | undefined,
+    kind: number,
     extras: Extras,
   ): void {
-    const { selector, mayContinue, again } = call;
+    const { selector, mayContinue } = call;
     const deadline = extras.deadline!;
     const headers = this.#timedHeaders ??= new Map<string, TimedHeader>();
     const known = headers.get(selector);
     const isSame = known !== undefined && known.deadline === deadline &&
-      known.stream === stream && known.mayContinue === mayContinue &&
-      known.again === again;
+      known.kind === kind;
     if (isSame && known.bytes !== undefined) return writer.addRaw(known.bytes);
     const prefix = mayContinue && !isSame ? this.#prefix : undefined;
     this.#addHeader(writer, call, stream, prefix, extras);
     if (isSame) known.bytes = writer.message().slice();
     else {
       if (headers.size === HEADER_CACHE_SIZE) headers.clear();
-      headers.set(selector, {
-        deadline,
-        stream,
-        mayContinue,
-        again,
-        bytes: undefined,
-      });
+      headers.set(selector, { deadline, kind, bytes: undefined });
     }
   }
 
@@ -312,7 +294,7 @@ export class Client implements PooledCaller {
     writer: ValueWriter,
     { selector, again }: PendingCall,
     stream: boolean | undefined,
-    lends: string | undefined,
+    lends?: string,
     extras?: Extras,
   ): void {
     const { codec, extension, state } = this.#context;
@@ -357,6 +339,5 @@ function marked(
   const from = state.nextMark;
   state.nextMark = undefined;
   state.markedCall = new WeakRef(call);
-  const { deadline, meta, trace }: Partial<Extras> = extras ?? {};
-  return { deadline, meta, trace, from, isUsual: false };
+  return { ...extras, from, isUsual: false };
 }

@@ -6,6 +6,7 @@ import {
   handlerFrom,
   RemoteError,
   RpcError,
+  withCall,
   withStream,
 } from "@qtalk/qtalk";
 import { json } from "@qtalk/qtalk/codec";
@@ -543,15 +544,118 @@ test("kept channels: draining waits until a long answer was taken", async (t) =>
   });
   const channel = await rawOpen(raw, 0, 100);
   await channel.values(HEADER, 1);
-  const closing = watch(peer.close({ drainTimeout: 600_000 }));
+  const closing = peer.close({ drainTimeout: 600_000 });
+  const watched = watch(closing);
   for (let i = 0; i < 10; i++) await turn();
-  assertEquals(closing.state, "pending");
+  assertEquals(watched.state, "pending");
   await raw.send(adjust(channel.remote, 5_000));
   assertEquals((await channel.read(2))[1], "x".repeat(1000));
-  await closed(channel);
-  await channel.close();
+  await within(closing, "the end of draining");
   await raw.end();
-  await within(peer.closed.catch(() => {}), "the end of draining");
+});
+
+test("kept channels: a call that comes while the responder drains is refused, and not lost", async (t) => {
+  const never = Promise.withResolvers<void>();
+  t.defer(() => never.resolve());
+  const { peer, raw } = t.scriptedPeer({
+    session: { closeTimeout: 1 },
+    handler: async (call, respond) => {
+      const size = await call.receive() as number;
+      if (size === 0) await never.promise;
+      await respond.return("x".repeat(size));
+    },
+  });
+  const running = await rawOpen(raw, 1);
+  await running.values({ Selector: "x" }, 0);
+  const channel = await rawOpen(raw, 0, 100);
+  await channel.values(HEADER, 1_000);
+  await until(() => peer.stats.calls.answering === 2);
+  // Its answer says again, and waits for the window.
+  const closing = watch(peer.close({ drainTimeout: 600_000 }));
+  await raw.send(adjust(channel.remote, 5_000));
+  const [header] = await channel.read(2) as [typeof AGAIN];
+  assertEquals(header.Q.again, true);
+  await channel.values(HEADER, 1);
+  const [refusal] = await channel.read(1) as [{ Error: string }];
+  assert(refusal.Error.startsWith("unavailable:"), refusal.Error);
+  await closed(channel);
+  assertEquals(closing.state, "pending");
+  await raw.end();
+});
+
+test("kept channels: draining does not wait for a channel that waits, even if the responder has ended it", async (t) => {
+  t.time();
+  const { peer, raw } = t.scriptedPeer();
+  const channel = await keptChannel(peer, raw);
+  await raw.send(eof(channel.remote));
+  for (let i = 0; i < 5; i++) await turn();
+  const closing = peer.close({ drainTimeout: 600_000 });
+  await within(raw.end(), "the end of the script");
+  await within(closing, "the end of draining");
+});
+
+test("kept channels: a handler that goes on after its answer has no deadline left", async (t) => {
+  const clock = t.time();
+  const gate = Promise.withResolvers<void>();
+  t.defer(() => gate.resolve());
+  const signals: AbortSignal[] = [];
+  const [client, server] = t.pair({}, {
+    handler: async (call, respond) => {
+      signals.push(call.signal);
+      await respond.return(await call.receive());
+      await gate.promise;
+    },
+  });
+  assertEquals(await client.call("x", 1, { timeout: 3_600_000 }), 1);
+  assertEquals(await client.call("x", 2, { timeout: 3_600_000 }), 2);
+  await client.close();
+  await server.closed;
+  assertEquals(clock.waiting, 0);
+  assertEquals(signals.map(({ aborted }) => aborted), [false, false]);
+});
+
+test("kept channels: what becomes of a later call does not hide the error of an earlier handler", async (t) => {
+  const gate = Promise.withResolvers<void>();
+  const late = new DOMException("late", "AbortError");
+  const errors: unknown[] = [];
+  const [client] = t.pair({}, {
+    handler: async (call, respond) => {
+      const name = await call.receive();
+      if (name === "second") await within(whenAborted(call.signal), "the end");
+      await respond.return(name);
+      if (name !== "first") return;
+      await gate.promise;
+      throw late;
+    },
+    onError: (error) => errors.push(error),
+  });
+  await client.call("x", "open");
+  assertEquals(await client.call("x", "first"), "first");
+  const controller = new AbortController();
+  const second = client.call("x", "second", { signal: controller.signal });
+  for (let i = 0; i < 5; i++) await turn();
+  controller.abort();
+  await assertRejects(() => second);
+  for (let i = 0; i < 5; i++) await turn();
+  gate.resolve();
+  await until(() => errors.includes(late));
+});
+
+test("kept channels: metadata that was asked for and not set leaves the channel to the next call", async (t) => {
+  const [client] = t.pair({}, {
+    handler: handlerFrom(withCall((call: Call, n: number) => {
+      if (n < 0) call.responseMeta["n"] = n;
+      assertEquals(Object.keys(call.responseMeta).length, n < 0 ? 1 : 0);
+      return n;
+    })),
+  });
+  for (let i = 0; i < 5; i++) assertEquals(await client.call("x", [i]), i);
+  const { total } = client.stats.channels;
+  assertEquals(total, 2);
+  assertEquals((await client.request("x", [-1])).meta, { n: -1 });
+  await client.call("x", [1]);
+  await client.call("x", [1]);
+  assert(client.stats.channels.total > total);
 });
 
 test("kept channels: what the responder sends after an answer is no answer to the next call", async (t) => {

@@ -102,11 +102,6 @@ export abstract class PendingCall<T = unknown>
     return false;
   }
 
-  /** Whether its channel may have other calls. */
-  get mayKeep(): boolean {
-    return true;
-  }
-
   /** Whether its channel may have another call now that one value has arrived. */
   protected get answered(): boolean {
     return this.again && this.#header!.again && !this.#header!.continued;
@@ -444,10 +439,8 @@ export abstract class PendingCall<T = unknown>
     }
     this.#end();
     const channel = this.#channel;
-    const header = this.#header;
-    const mayGoOn = header !== undefined && this.answered &&
-      header.lends === undefined && this.#receivedSize <= MAX_KEPT_SIZE &&
-      !this.#context.state.draining;
+    const mayGoOn = this.answered && this.#header!.lends === undefined &&
+      this.#receivedSize <= MAX_KEPT_SIZE && !this.#context.state.draining;
     if (mayGoOn && !channel.ended && channel.buffered === 0) {
       // Between two calls, nothing is lost if it ends.
       channel.requireEof(undefined);

@@ -187,9 +187,13 @@ export class IncomingCall
     return this.#abort.signal;
   }
 
-  /** The channel has no more to do with the call: the next one may be long. */
+  /**
+   * The call was answered, and its channel is free for others. Its handler may go on
+   * for long, and nothing else would end what waits for the caller or the deadline.
+   */
   leaveChannel(): void {
     if (this.#onClosed) this.#channel.cancelWhenClosed(this.#onClosed);
+    this.cancelLimit?.();
   }
 
   #abortAt(deadline: number, abort: AbortController): void {
@@ -304,7 +308,9 @@ export class IncomingCall
 
   /** Whether the caller has closed the call, or it was cut off. */
   get #isClosed(): boolean {
-    return this.#channel.peerClosed || this.#channel.failure !== undefined;
+    // What becomes of the channel later is that of other calls.
+    return !this.responder.goesOn &&
+      (this.#channel.peerClosed || this.#channel.failure !== undefined);
   }
 
   /** Whether an error is one of reading arguments, or says that the caller left. */

@@ -176,7 +176,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const goesOn = this.#request.again && !this.#session.draining &&
       values.length < 2 &&
       !(values[0] instanceof Error) && this.tooLate === undefined &&
-      this.borrowed === undefined && this.meta === undefined &&
+      this.borrowed === undefined && !this.#hasMeta &&
       this.call?.isWholeRead === true;
     const sent = this.#respond(
       "returned",
@@ -318,6 +318,11 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     }
   }
 
+  /** Whether there is metadata to send: middleware may have made it and added none. */
+  get #hasMeta(): boolean {
+    return this.meta !== undefined && Object.keys(this.meta).length > 0;
+  }
+
   /** The metadata that was not sent with the answer. */
   #restOfMeta(): Metadata | undefined {
     const { meta } = this;
@@ -372,7 +377,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     const keptIds = this.borrowed?.keptIds(ends) ?? NOTHING_KEPT.keptIds;
     const extension = !extended
       ? undefined
-      : keptIds.length === 0 && this.meta === undefined
+      : keptIds.length === 0 && !this.#hasMeta
       ? usual
       : this.#unusual(usual, keptIds, values);
     const { writer } = context;

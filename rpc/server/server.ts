@@ -213,9 +213,9 @@ export class Server {
       this.#queueOf(call!).remove(call!);
       call!.leaveChannel();
       call = undefined;
-      if (this.#refusing) return channel.shutdown();
       idle = true;
       this.#idle++;
+      this.#options.state.onIdle?.();
       reader!.memory = this.#options.account.headers.reserved;
       // The caller may close it without another call, and it must keep nothing of the
       // last one alive.

@@ -28,9 +28,9 @@ interface Finding {
 /** The short form of the search. */
 export const SHORT: SearchOptions = {
   size: DEFAULT_PEER_LIMITS.maxValueSize,
-  simple: 0.08,
-  first: 3,
-  next: 2,
+  simple: 0.04,
+  first: 2,
+  next: 1,
   generations: 1,
   limit: ASSERTED.decodeMs,
 };

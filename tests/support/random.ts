@@ -72,7 +72,8 @@ export class Random {
 
 /**
  * Runs `check` for that many seeds, or for `QTALK_SEED` alone. A failure names
- * the seed; the seeds differ from run to run.
+ * the seed; the seeds differ from run to run. With `QTALK_SEED_SHARE`, a number
+ * from 0 to 1, it runs that part of them, and one at least.
  */
 export async function forSeeds(
   count: number,
@@ -85,7 +86,14 @@ export async function forSeeds(
   if (!Number.isInteger(first)) {
     throw new TypeError(`Cannot use QTALK_SEED: "${given}" is not an integer`);
   }
-  for (let i = 0; i < (given === undefined ? count : 1); i++) {
+  const share = Number(Deno.env.get("QTALK_SEED_SHARE") ?? 1);
+  if (!(share >= 0 && share <= 1)) {
+    throw new TypeError(
+      `Cannot use QTALK_SEED_SHARE: ${share} is not from 0 to 1`,
+    );
+  }
+  const seeds = given === undefined ? Math.max(1, Math.ceil(count * share)) : 1;
+  for (let i = 0; i < seeds; i++) {
     const random = new Random(first + i);
     try {
       await check(random);
