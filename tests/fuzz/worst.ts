@@ -32,6 +32,8 @@ export const SHORT: SearchOptions = {
   first: 2,
   next: 1,
   generations: 1,
+  kept: 1,
+  times: 3,
   limit: ASSERTED.decodeMs,
 };
 
@@ -42,6 +44,8 @@ const LONG: SearchOptions = {
   first: 60,
   next: 20,
   generations: 6,
+  kept: 2,
+  times: 5,
   limit: ASSERTED.decodeMs,
 };
 

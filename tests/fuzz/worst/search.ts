@@ -35,6 +35,10 @@ export interface SearchOptions {
   next: number;
   /** The number of generations. */
   generations: number;
+  /** Genes to keep, of the slowest and of the largest. */
+  kept: number;
+  /** How often these are decoded in the end. */
+  times: number;
   /** Milliseconds; what seems to take longer is measured again. */
   limit: number;
 }
@@ -54,10 +58,8 @@ export interface Worst {
   heavier: Tried[];
 }
 
-/** Genes to keep, of each kind. */
-const KEPT = 2;
-/** How often these are decoded in the end, and how often all that is repeated. */
-const TIMES = 5, ROUNDS = 10;
+/** How often the measurement of what seems to take too long is repeated. */
+const ROUNDS = 10;
 /** Entries of the value by which the items of an entry are found. */
 const FEW = 256;
 /** How often a value is made larger, and by how much at most. */
@@ -69,7 +71,7 @@ const TOLERANCE = 64 * 1024;
 export function search(
   { format, make }: Listed,
   random: Random,
-  { size, simple, first, next, generations, limit }: SearchOptions,
+  { size, simple, first, next, generations, kept, times, limit }: SearchOptions,
 ): Worst {
   using clock = new ThreadClock();
   const scale = new Scale(clock);
@@ -82,11 +84,11 @@ export function search(
     tried.set(name, { gene, bytes, ...scale.measure(codec, bytes, 2, true) });
   };
   const best = (by: "ms" | "grown") =>
-    [...tried.values()].sort((a, b) => b[by] - a[by]).slice(0, KEPT);
+    [...tried.values()].sort((a, b) => b[by] - a[by]).slice(0, kept);
   const again = (by: "ms" | "grown") =>
     best(by).map((one): Tried => ({
       ...one,
-      ...repeated(scale, codec, one.bytes, limit),
+      ...repeated(scale, codec, one.bytes, times, limit),
     })).sort((a, b) => b[by] - a[by]);
 
   for (const gene of simpleGenes(format)) {
@@ -117,11 +119,12 @@ function repeated(
   scale: Scale,
   codec: Codec,
   bytes: Uint8Array,
+  times: number,
   limit: number,
 ): Cost {
-  let cost = scale.measure(codec, bytes, TIMES);
+  let cost = scale.measure(codec, bytes, times);
   for (let round = 1; round < ROUNDS && cost.ms >= limit; round++) {
-    const { ms } = scale.measure(codec, bytes, TIMES);
+    const { ms } = scale.measure(codec, bytes, times);
     cost = { ...cost, ms: Math.min(cost.ms, ms) };
   }
   return cost;
