@@ -86,13 +86,9 @@ export async function forSeeds(
   if (!Number.isInteger(first)) {
     throw new TypeError(`Cannot use QTALK_SEED: "${given}" is not an integer`);
   }
-  const share = Number(Deno.env.get("QTALK_SEED_SHARE") ?? 1);
-  if (!(share >= 0 && share <= 1)) {
-    throw new TypeError(
-      `Cannot use QTALK_SEED_SHARE: ${share} is not from 0 to 1`,
-    );
-  }
-  const seeds = given === undefined ? Math.max(1, Math.ceil(count * share)) : 1;
+  const seeds = given === undefined
+    ? Math.max(1, Math.ceil(count * seedShare()))
+    : 1;
   for (let i = 0; i < seeds; i++) {
     const random = new Random(first + i);
     try {
@@ -106,4 +102,18 @@ export async function forSeeds(
       );
     }
   }
+}
+
+/** The part of the seeds that run. */
+function seedShare(): number {
+  const share = Number(Deno.env.get("QTALK_SEED_SHARE") ?? 1);
+  if (share >= 0 && share <= 1) return share;
+  throw new TypeError(
+    `Cannot use QTALK_SEED_SHARE: ${share} is not from 0 to 1`,
+  );
+}
+
+/** Whether {@linkcode forSeeds} runs as many seeds as a test asks for. */
+export function runsAllSeeds(): boolean {
+  return Deno.env.get("QTALK_SEED") === undefined && seedShare() === 1;
 }
