@@ -135,6 +135,8 @@ function testPipes(behaviour: string, body: (lab: Lab) => Promise<void>): void {
         // Nor does anything break that was still on its way.
         const quiet = settled(client);
         await within(Promise.race([quiet, client.broken, failed]), "the end");
+        // The server would wait a second for a client that does not end its side.
+        await client.close();
       });
     }
   }
