@@ -18,6 +18,7 @@ import { concat, framed, utf8, values } from "../../tests/support/wire.ts";
 import { test } from "../../tests/support/harness.ts";
 import { turn, until, within } from "../../tests/support/within.ts";
 import { RemoteError, RpcError } from "../errors.ts";
+import { READING_TIME } from "./incoming_call.ts";
 
 /** Waits until what was sent has arrived and been handled. */
 async function settled(): Promise<void> {
@@ -239,6 +240,7 @@ Deno.test("Server: a handler that only writes to the channel of its call occupie
 });
 
 Deno.test("Server: what is left of a call whose argument was never read has no clean end", async () => {
+  using time = new FakeTime();
   for (const how of ["receive", "readable"]) {
     const late = Promise.withResolvers<() => Promise<unknown>>();
     const [client, server] = memoryPair({}, {
@@ -257,7 +259,11 @@ Deno.test("Server: what is left of a call whose argument was never read has no c
     const read = await late.promise;
     await response.channel!.writable.close();
     await response.close();
-    await until(() => server.session.usage.slots === 0);
+    await settled();
+    assertEquals(server.session.usage.slots, 1);
+    time.tick(READING_TIME);
+    await settled();
+    assertEquals(server.session.usage.slots, 0);
     await assertRejects(read, RpcError, "closed by the caller");
   }
 });
