@@ -42,8 +42,8 @@ const STEPS: Record<string, string[]> = {
 
 /**
  * Checks the sources, the tests, and the examples in the documentation. Runs beside the
- * steps before the tests: the compiler uses one core, and takes as long as these. The
- * tests are not checked again.
+ * steps before the tests: the compiler uses one core, and takes as long as they
+ * do. The test step does not check types again.
  */
 const TYPES = ["check", "--doc", ".", ...markdownFiles(".")];
 

@@ -105,7 +105,7 @@ export class ChannelRequest implements Queued<ChannelRequest>, OpenCallbacks {
     this.#pool.failed(this, error);
   }
 
-  /** Fails, unless the channel is being opened and will be soon. */
+  /** Fails, unless its channel is being opened and will be open soon. */
   cancel(reason: unknown): void {
     this.#pool.cancel(this, reason);
   }
@@ -283,8 +283,8 @@ export class ChannelPool {
   }
 
   /**
-   * A call fails with `reason`, if it is in the queue or its channel may open late. A
-   * call whose channel opens soon fails by itself.
+   * Fails a call with `reason` if it is in the queue, or if its channel may open late.
+   * A call whose channel opens soon fails by itself.
    */
   cancel(request: ChannelRequest, reason: unknown): void {
     if (request.queue !== undefined) this.#leave(request);
@@ -337,7 +337,7 @@ export class ChannelPool {
     }
   }
 
-  /** What is being opened for a call becomes a spare channel. */
+  /** The channel that is being opened for a call becomes a spare one. */
   #toSpare(request: ChannelRequest): void {
     this.#waiting--;
     this.#lateOpens.delete(request);
@@ -407,7 +407,7 @@ export class ChannelPool {
   }
 
   #shrink(keep: number): void {
-    // Those that calls have left are beyond the target.
+    // The spare channels that calls have left do not raise the target.
     this.#target = Math.min(this.#target, keep);
     const spares = this.#spares;
     // The newest stay: they are used first.

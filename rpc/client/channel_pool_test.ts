@@ -451,7 +451,7 @@ Deno.test("ChannelPool: a peer that has refused a channel is asked again when on
   assertEquals(pool.queued, 3);
   pool.giveBack(open);
   assert(await waiting[0] === open);
-  // Room for one more channel may have come; for two, the answer to this one says.
+  // There may be room for one more channel; the answer to this OPEN tells of another.
   const { sender } = await raw.expect("open");
   assertEquals([raw.pending.length, pool.queued], [0, 1]);
   await raw.send(confirm(sender, 1));

@@ -40,7 +40,7 @@ interface Extras {
 /** The encoded header of calls that had the same time limit. */
 interface TimedHeader {
   readonly deadline: number;
-  /** As in the list of headers without one. */
+  /** The kind of the call, as in `#headers` of {@linkcode Client}. */
   readonly kind: number;
   /** Undefined until there is a second call. */
   bytes: Uint8Array | undefined;
@@ -59,8 +59,8 @@ export class Client implements PooledCaller {
   readonly #context: CallContext;
   /**
    * The encoded headers of calls by selector, one map for each kind: with a list of
-   * arguments or one value, each of these with a response that may be continued or
-   * may not, and each of the four with `again` or without.
+   * arguments or one value, with a response that may or may not be continued, and with
+   * or without `again`.
    */
   readonly #headers: (Map<string, Uint8Array> | undefined)[] = [];
   /** The one of them that was used last, which needs no look into the maps. */

@@ -200,7 +200,7 @@ test("kept channels: handlers that ask for the signal, or have a deadline, leave
     assertEquals(await client.call("x", [i], options), [i]);
   }
   assertEquals(client.stats.channels.total, 2);
-  // To cancel a later call does not cancel those before it.
+  // Aborting a later call does not abort those before it.
   const last = client.call("x", "stay", { signal: controller.signal });
   await until(() => signals.length === 11);
   controller.abort();

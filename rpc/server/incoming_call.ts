@@ -75,7 +75,7 @@ export class IncomingCall
   /** Whether it has asked for the channel. */
   #isShared = false;
   #abort: AbortController | undefined;
-  /** What aborts it when the caller leaves. */
+  /** Aborts the signal when the caller leaves. */
   #onClosed: (() => void) | undefined;
   /** On the clock of `performance.now()`; undefined if there is none. */
   readonly #deadline: number | undefined;
@@ -188,8 +188,8 @@ export class IncomingCall
   }
 
   /**
-   * The call was answered, and its channel is free for others. Its handler may go on
-   * for long, and nothing else would end what waits for the caller or the deadline.
+   * Stops watching the channel and the deadline: the call was answered, and its channel
+   * is free for others. The handler may run on for long, and nothing else would do it.
    */
   leaveChannel(): void {
     if (this.#onClosed) this.#channel.cancelWhenClosed(this.#onClosed);
@@ -308,7 +308,7 @@ export class IncomingCall
 
   /** Whether the caller has closed the call, or it was cut off. */
   get #isClosed(): boolean {
-    // What becomes of the channel later is that of other calls.
+    // What happens to the channel later concerns other calls.
     return !this.responder.goesOn &&
       (this.#channel.peerClosed || this.#channel.failure !== undefined);
   }

@@ -318,7 +318,7 @@ export class ChannelResponder implements ServerResponder, ResponseOwner {
     }
   }
 
-  /** Whether there is metadata to send: middleware may have made it and added none. */
+  /** Whether there is metadata to send: middleware may have asked for it and set none. */
   get #hasMeta(): boolean {
     return this.meta !== undefined && Object.keys(this.meta).length > 0;
   }

@@ -150,7 +150,7 @@ test("observer: over quic:, both ends hear of sessions, channels, frames and cal
         event.type === "call" ? [event.channel.number] : []
       ),
     );
-    // The second call has the channel of the first.
+    // The second call uses the channel of the first.
     assertEquals(channels.size, 2);
     const [number] = channels;
     const ofFirst = events.filter((event) =>

@@ -135,7 +135,7 @@ function testPipes(behaviour: string, body: (lab: Lab) => Promise<void>): void {
         // Nor does anything break that was still on its way.
         const quiet = settled(client);
         await within(Promise.race([quiet, client.broken, failed]), "the end");
-        // The server would wait a second for a client that does not end its side.
+        // Otherwise the server would wait a second for the client to end its side.
         await client.close();
       });
     }

@@ -66,7 +66,7 @@ const FOLDERS = [
 ];
 /** What `--short` runs. */
 const SHORT = /^(?:codec|tests\/conformance|tests\/property)\//;
-/** The part of the random cases that it runs: Deno runs all of them beside it. */
+/** The part of the random cases that it runs: on Deno, the gate runs all of them. */
 const SHORT_SHARE = "0.3";
 /**
  * The command line is a program for Deno, only Deno has QUIC, and the search for the
@@ -363,7 +363,7 @@ async function main(args: string[]): Promise<number> {
       Deno.env.set("QTALK_SEED_SHARE", SHORT_SHARE);
     }
     let batches: Batch[] = [];
-    /** Files with tests that are listed. */
+    /** Files with tests that are listed as exceptions. */
     const listed = new Map(on.map((runtime) => [runtime, new Set<string>()]));
     const denos = new Map<Runtime, string>();
     for (const runtime of on) {
@@ -392,7 +392,7 @@ async function main(args: string[]): Promise<number> {
         outcomes.push(...found);
       }
     };
-    // Those that should fail are the last, whatever they leave behind.
+    // Those that should fail run last, because they may leave something behind.
     for (const run of ["others", "these"] as const) {
       if (onlyExceptions && run === "others") continue;
       batches = on.flatMap((runtime) => {

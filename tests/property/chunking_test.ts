@@ -162,8 +162,8 @@ function serve(peer: Peer, count: number): Promise<Heard[]> {
     const values: unknown[] = [];
     heard.push({ selector: call.selector, values });
     values.push(await call.receive());
-    // After two values, a channel has no other call. In a replay, which does not wait
-    // for the answers, the next one would come before them.
+    // An answer of two values ends its channel. On a shared channel, the next call must
+    // wait for the answer, and a replay does not wait.
     await respond.return("one", "more");
     done();
   });

@@ -73,7 +73,7 @@ export class Random {
 /**
  * Runs `check` for that many seeds, or for `QTALK_SEED` alone. A failure names
  * the seed; the seeds differ from run to run. With `QTALK_SEED_SHARE`, a number
- * from 0 to 1, it runs that part of them, and one at least.
+ * from 0 to 1, it runs that part of them, but at least one.
  */
 export async function forSeeds(
   count: number,

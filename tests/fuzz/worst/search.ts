@@ -35,9 +35,9 @@ export interface SearchOptions {
   next: number;
   /** The number of generations. */
   generations: number;
-  /** Genes to keep, of the slowest and of the largest. */
+  /** How many genes to keep: of the slowest, and of those that take the most memory. */
   kept: number;
-  /** How often these are decoded in the end. */
+  /** How often these are decoded at the end. */
   times: number;
   /** Milliseconds; what seems to take longer is measured again. */
   limit: number;
