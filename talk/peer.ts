@@ -626,10 +626,10 @@ export class Peer<C extends Carried = Carried>
     const cancel = limitWait({ signal, timeout }, end);
     this.#state.onIdle = () => wake();
     while (!ended && this.#isBusy()) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      wake = resolve;
-      void this.#raw.channels.whenSlotFreed().then(wake);
-      await promise;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        void this.#raw.channels.whenSlotFreed().then(resolve);
+      });
     }
     cancel();
   }

@@ -47,7 +47,7 @@ interface SessionCaller extends Caller {
   readonly [channelPool]?: {
     readonly session: {
       readonly ended: boolean;
-      onEnd?(callback: () => void): () => void;
+      onEnd(callback: () => void): () => void;
     } | undefined;
   };
 }
@@ -65,8 +65,10 @@ export function releaseSoon(id: string, caller: Caller, count = 1): void {
   release(id, caller, count).catch(() => {});
 }
 
-/** Lets a release wait; returns false if too many do. */
+/** Lets a release wait; returns false if too many do, or if the session has ended. */
 function owe(id: string, caller: SessionCaller, count: number): boolean {
+  const session = caller[channelPool]?.session;
+  if (session?.ended) return false;
   let counts = owed.get(caller);
   if (counts === undefined) {
     counts = new Map();
@@ -75,7 +77,7 @@ function owe(id: string, caller: SessionCaller, count: number): boolean {
       forget?.();
       retry(caller);
     }, false);
-    const forget = caller[channelPool]?.session?.onEnd?.(cancel);
+    const forget = session?.onEnd(cancel);
   }
   const before = counts.get(id) ?? 0;
   if (before === 0 && counts.size >= MAX_OWED) return false;

@@ -13,7 +13,7 @@ import { release, releaseSoon } from "./release.ts";
 function failingCaller(failure: () => Error | undefined, ended = false) {
   const calls: [selector: string, count: unknown][] = [];
   const caller = {
-    [channelPool]: { session: { ended } },
+    [channelPool]: { session: { ended, onEnd: () => () => {} } },
     call: (selector: string, count: unknown) => {
       calls.push([selector, count]);
       const error = failure();
@@ -167,15 +167,28 @@ test("release: a peer that has refused a channel gets the release once it accept
 
 test("release: none waits for a session that has ended", async (t) => {
   const clock = t.time();
-  const ends: (() => void)[] = [];
-  const onEnd = (callback: () => void) => ends.push(callback);
+  const ends = new Set<() => void>();
+  const session = {
+    ended: false,
+    onEnd: (callback: () => void) => {
+      ends.add(callback);
+      return () => ends.delete(callback);
+    },
+  };
   const caller = {
-    [channelPool]: { session: { ended: false, onEnd } },
+    [channelPool]: { session },
     call: () => Promise.reject(busy()),
   } as unknown as Caller;
   await release("_a", caller);
   await release("_b", caller);
-  assertEquals(clock.waiting, 1);
+  for (let i = 0; i < 3; i++) {
+    assertEquals([clock.waiting, ends.size], [1, 1]);
+    clock.tick(1_000);
+    await turn();
+  }
+  session.ended = true;
   for (const end of ends) end();
+  assertEquals(clock.waiting, 0);
+  await assertRejects(() => release("_c", caller), RemoteError, "busy");
   assertEquals(clock.waiting, 0);
 });

@@ -187,7 +187,8 @@ export class ChannelPool {
   /** How many channels without a call are open or being opened. */
   get unused(): number {
     return this.#opening + this.#pings +
-      this.#spares.filter(({ peerClosed }) => !peerClosed).length;
+      this.#spares.filter((spare) => !spare.peerClosed || spare.buffered)
+        .length;
   }
 
   /** How many calls wait in the queue. */
@@ -401,7 +402,7 @@ export class ChannelPool {
     this.#idleTime = 0;
     if (this.taken === this.#takenBefore) {
       const half = this.#spares.length >> 1;
-      this.#shrink(isLast ? half : half || 1);
+      this.#shrink(half || (isLast ? 0 : 1));
     }
     if (this.#spares.length > 0) this.#checkUse();
   }
@@ -420,12 +421,14 @@ export class ChannelPool {
 
   #mayOpen({ nested, queue }: ChannelRequest): boolean {
     const { openable, outgoingSlots } = this.#session.channels;
-    if (nested) return openable > 0;
+    const hasRoom = outgoingSlots < this.#room;
+    // One that the peer has refused waits for room there, as the others do.
+    if (nested && (queue === undefined || hasRoom)) return openable > 0;
     // Calls that waited for longer come first.
     const isNext = queue === undefined
       ? this.#queued === 0
       : queue === this.#urgent || this.#urgent.length === 0;
-    return isNext && openable > this.#reserved && outgoingSlots < this.#room;
+    return isNext && openable > this.#reserved && hasRoom;
   }
 
   #open(request: ChannelRequest): void {

@@ -7,7 +7,13 @@ import type { Session } from "../../mux/types.ts";
 import { memoryTransports } from "../../mux/transport/memory.ts";
 import { FakeTime } from "../../tests/support/fake_time.ts";
 import { scriptedSession } from "../../tests/support/raw_peer.ts";
-import { close, confirm, eof, failure } from "../../tests/support/wire.ts";
+import {
+  close,
+  confirm,
+  data,
+  eof,
+  failure,
+} from "../../tests/support/wire.ts";
 import { turn } from "../../tests/support/within.ts";
 import {
   ChannelPool,
@@ -496,4 +502,51 @@ Deno.test("ChannelPool: a channel that the peer has ended, but not closed, count
   await raw.send(close(0));
   await settled();
   assertEquals(pool.unused, 0);
+});
+
+Deno.test("ChannelPool: nested calls that the peer has refused are not made again before there may be room", async () => {
+  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  await using _ = session;
+  const pool = new ChannelPool(rawSession(session));
+  const first = opened(pool);
+  await raw.send(confirm((await raw.expect("open")).sender, 0));
+  const open = await first;
+  const failed: unknown[] = [];
+  const channels: RawChannel[] = [];
+  for (let i = 0; i < 3; i++) {
+    pool.open(
+      (channel) => channels.push(channel),
+      (error) => failed.push(error),
+      0,
+      true,
+    );
+  }
+  const senders: number[] = [];
+  for (let i = 0; i < 3; i++) senders.push((await raw.expect("open")).sender);
+  for (const sender of senders) {
+    await raw.send(failure(sender));
+    await settled();
+  }
+  assertEquals([raw.pending, pool.queued, failed], [[], 3, []]);
+  open.discard();
+  await raw.send(close(0));
+  await settled();
+  const frames = raw.pending.map(({ type }) => type);
+  assertEquals(frames.filter((type) => type === "open").length, 1);
+  assertEquals([pool.queued, channels.length], [2, 0]);
+});
+
+Deno.test("ChannelPool: a channel that the peer has closed with unread bytes counts as unused until it is discarded", async () => {
+  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  await using _ = session;
+  const pool = new ChannelPool(rawSession(session));
+  const first = opened(pool);
+  await raw.send(confirm((await raw.expect("open")).sender, 0));
+  pool.giveBack(await first);
+  await raw.send(data(0, "stray"), close(0));
+  await settled();
+  assertEquals(pool.unused, session.usage.slots);
+  assertEquals(pool.take(), undefined);
+  await settled();
+  assertEquals([pool.unused, session.usage.slots], [0, 0]);
 });

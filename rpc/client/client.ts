@@ -7,7 +7,6 @@ import type { SessionState } from "../session_state.ts";
 import type { CallOptions } from "../types.ts";
 import {
   addCallHeader,
-  type CallExtension,
   callHeaderValue,
   withDeadline,
 } from "../wire/headers/call_header.ts";
@@ -298,14 +297,14 @@ export class Client implements PooledCaller {
     extras?: Extras,
   ): void {
     const { codec, extension, state } = this.#context;
-    const { isUsual: _, ...more }: Partial<Extras> = extras ?? {};
-    const about: CallExtension = {
+    const about = {
       nested: extension?.nested,
       stream,
       lends,
-      ping: state.refusesPings ? false : undefined,
+      ping: state.refusesPings ? false as const : undefined,
       again: again || undefined,
-      ...more,
+      ...extras,
+      isUsual: undefined,
     };
     addCallHeader(writer, codec, callHeaderValue(selector, about));
   }

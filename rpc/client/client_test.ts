@@ -25,8 +25,8 @@ import {
   utf8,
   values,
 } from "../../tests/support/wire.ts";
-import { turn, watch, within } from "../../tests/support/within.ts";
-import { RemoteError, RpcError } from "../errors.ts";
+import { turn, until, watch, within } from "../../tests/support/within.ts";
+import { isNotBegun, RemoteError, RpcError } from "../errors.ts";
 
 const DONE = { Error: null, Continue: false };
 const CONTINUED = { Error: null, Continue: true };
@@ -595,4 +595,28 @@ Deno.test("Client.call: more selectors than the cache holds are sent correctly",
       assertEquals(await client.call(`s${i}`), `/s${i}`);
     }
   }
+});
+
+Deno.test("CallOptions.signal: a reason that ends calls which wait and calls which were sent does not say that it ends only the former", async () => {
+  const never = Promise.withResolvers<void>();
+  const [client, server] = memoryPair({ session: { maxChannels: 8 } }, {
+    handler: async () => await never.promise,
+    onError: () => {},
+  });
+  await using _ = client, __ = server;
+  const controller = new AbortController();
+  const { signal } = controller;
+  const calls = Array.from(
+    { length: 20 },
+    () => client.call("x", null, { signal }),
+  );
+  await until(() => server.stats.calls.total > 0);
+  assert(client.stats.calls.waiting > 0);
+  const reason = new Error("enough");
+  controller.abort(reason);
+  for (const result of await Promise.allSettled(calls)) {
+    assertEquals(result, { status: "rejected", reason });
+  }
+  assertEquals(isNotBegun(reason), false);
+  never.resolve();
 });

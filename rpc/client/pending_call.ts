@@ -180,6 +180,8 @@ export abstract class PendingCall<T = unknown>
 
   /** Rejects the call, because there is no channel to send it on. */
   failUnsent(error: unknown): void {
+    // What has ended it may have ended others, which were sent.
+    if (this.#state.name !== "opening") return;
     let own = namedAfterCall(error, this.name);
     // A session gives one error to all that wait for it.
     if (own === error && error instanceof MuxError) own = copyOf(error);

@@ -187,6 +187,7 @@ async function runBatch(
       const test = `${files[0]} => its process`;
       const error = `It ended with ${signal ?? code}: ${text}`;
       outcomes.push({ runtime, said: { test, outcome: "failed", error } });
+      for (const file of files) onLeftOut(file);
       break;
     }
     // Go on after the test that was the last.
