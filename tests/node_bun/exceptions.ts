@@ -220,7 +220,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   {
     on: ALL,
     tests:
-      /^mux\/quic\/session_test|^mux\/transport\/webtransport\/(?!.*an address of the wrong form)|vanishes, over QUIC$|^tests\/faults\/memory_test.ts => memory: (?:of 1 GiB offered|a grown window) over QUIC|^talk\/dial\/dial_resuming_wt_test|IPv6: (?:quic|wt): |^talk\/rendezvous\/connection\/(?:direct|broken_proof|relayed)_test|^tests\/resume\/webtransport_test|^talk\/observe\/quic_observer_test|dial\(\): (?:quic: is preferred|a network that swallows UDP)|^talk\/rendezvous\/(?:dial|listen)_test.ts => peer: (?!addresses of another form)|peer: a name that its peer has given up|rendezvousService: (?:a peer may know it|names, relays and|what is malformed)/,
+      /^mux\/quic\/session_test(?!.*without --unstable-net)|^mux\/transport\/webtransport\/(?!.*an address of the wrong form)|vanishes, over QUIC$|^tests\/faults\/memory_test.ts => memory: (?:of 1 GiB offered|a grown window) over QUIC|^talk\/dial\/dial_resuming_wt_test|IPv6: (?:quic|wt): |^talk\/rendezvous\/connection\/(?:direct|broken_proof|relayed)_test|^tests\/resume\/webtransport_test|^talk\/observe\/quic_observer_test|dial\(\): (?:quic: is preferred|a network that swallows UDP)|^talk\/rendezvous\/(?:dial|listen)_test.ts => peer: (?!addresses of another form)|peer: a name that its peer has given up|rendezvousService: (?:a peer may know it|names, relays and|what is malformed)/,
     reason:
       "only Deno has QUIC and WebTransport; dial several addresses, of which this runtime takes those that it has",
     upstream: { none: "features of Deno" },
