@@ -14,6 +14,7 @@
 import { unmatchedExceptions } from "./node_bun/exceptions.ts";
 import { PACKAGES } from "./package/shared_jsr_package.ts";
 import { addCounts, countsOf } from "./support/counts.ts";
+import { files } from "./support/docs.ts";
 import { REQUIREMENTS } from "./support/requirements.ts";
 import { judgeSkipped, requiredBy } from "./support/skipped.ts";
 
@@ -46,16 +47,6 @@ const STEPS: Record<string, string[]> = {
  * do. The test step does not check types again.
  */
 const TYPES = ["check", "--doc", "."];
-
-/** The documents of a folder and those below it. */
-function markdownFiles(folder: string): string[] {
-  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
-    const path = `${folder}/${name}`;
-    if (name.startsWith(".") || name === "node_modules") return [];
-    if (isDirectory) return markdownFiles(path);
-    return name.endsWith(".md") ? [path] : [];
-  });
-}
 
 /** The steps whose output is counted, and shown as it comes: they take minutes. */
 const COUNTED = ["tests", "suites"];
@@ -172,7 +163,8 @@ if (Deno.build.os !== "windows") {
 const failures: string[] = [];
 let counts = countsOf("");
 try {
-  const types = runStep("types", [...TYPES, ...markdownFiles(".")]);
+  const documents = [...files()].filter((path) => path.endsWith(".md"));
+  const types = runStep("types", [...TYPES, ...documents]);
   for (const [name, args] of Object.entries(STEPS)) {
     if (name === "tests" && !(await types).ok) failures.push("types");
     if (name === "hostile" && Deno.build.os !== "linux") {

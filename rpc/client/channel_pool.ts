@@ -340,8 +340,7 @@ export class ChannelPool {
 
   /** The channel that is being opened for a call becomes a spare one. */
   #toSpare(request: ChannelRequest): void {
-    this.#waiting--;
-    this.#lateOpens.delete(request);
+    this.#waitsNoLonger(request);
     this.#opening++;
     Object.assign(request, this.#spareCallbacks);
   }
@@ -437,10 +436,14 @@ export class ChannelPool {
     this.#session.openRaw(request);
   }
 
-  /** The channel of a request is open. */
-  opened(request: ChannelRequest, channel: RawChannel): void {
+  #waitsNoLonger(request: ChannelRequest): void {
     this.#waiting--;
     this.#lateOpens.delete(request);
+  }
+
+  /** The channel of a request is open. */
+  opened(request: ChannelRequest, channel: RawChannel): void {
+    this.#waitsNoLonger(request);
     this.#confirmed = true;
     this.#allowOneMore();
     this.#begin();
@@ -449,8 +452,7 @@ export class ChannelPool {
 
   /** No channel could be opened for a request. */
   failed(request: ChannelRequest, error: unknown): void {
-    this.#waiting--;
-    this.#lateOpens.delete(request);
+    this.#waitsNoLonger(request);
     if (!this.#isFull(error)) return request.failed(error);
     // One that has opened meanwhile may be all that takes the room: then no other
     // channel would ever close.

@@ -368,20 +368,28 @@ Deno.test("ChannelPool: calls wait while there is no memory for a channel, and e
 });
 
 /**
- * A pool with three channels, as over QUIC: one is open, and two calls wait for the
- * others.
+ * A pool with one open channel, which no call has.
+ *
+ * @param opensWait whether channels may open late, as over QUIC
  */
-async function openingPool() {
+async function scriptedPool(opensWait = false) {
   const { session, raw } = scriptedSession({ closeTimeout: 1 });
   const pool = new ChannelPool(
-    Object.assign(rawSession(session), { opensWait: true }),
+    Object.assign(rawSession(session), { opensWait }),
   );
   const first = opened(pool);
   await raw.send(confirm((await raw.expect("open")).sender, 0));
+  return { session, raw, pool, open: await first };
+}
+
+/** As {@linkcode scriptedPool}, over QUIC, with two calls that wait for channels. */
+async function openingPool() {
+  const scripted = await scriptedPool(true);
+  const { raw, pool } = scripted;
   const waiting = [opened(pool), opened(pool)] as const;
   const senders: number[] = [];
   for (const _ of waiting) senders.push((await raw.expect("open")).sender);
-  return { session, raw, pool, open: await first, waiting, senders };
+  return { ...scripted, waiting, senders };
 }
 
 Deno.test("ChannelPool: a channel that is given back goes to the oldest call whose channel is being opened", async () => {
@@ -414,14 +422,8 @@ Deno.test("ChannelPool: the refusal of a channel whose call has got another one 
 });
 
 Deno.test("ChannelPool: a call that is given up while its channel may open late takes none from the others", async () => {
-  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  const { session, raw, pool, open } = await scriptedPool(true);
   await using _ = session;
-  const pool = new ChannelPool(
-    Object.assign(rawSession(session), { opensWait: true }),
-  );
-  const first = opened(pool);
-  await raw.send(confirm((await raw.expect("open")).sender, 0));
-  const open = await first;
   const outcomes: unknown[] = [];
   const call = pool.open(
     () => outcomes.push("opened"),
@@ -443,12 +445,8 @@ Deno.test("ChannelPool: a call that is given up while its channel may open late 
 });
 
 Deno.test("ChannelPool: a peer that has refused a channel is asked again when one is given back", async () => {
-  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  const { session, raw, pool, open } = await scriptedPool();
   await using _ = session;
-  const pool = new ChannelPool(rawSession(session));
-  const first = opened(pool);
-  await raw.send(confirm((await raw.expect("open")).sender, 0));
-  const open = await first;
   const waiting = [opened(pool), opened(pool), opened(pool)];
   for (const _ of waiting) {
     await raw.send(failure((await raw.expect("open")).sender));
@@ -489,28 +487,20 @@ Deno.test("ChannelPool: channels that calls have left do not raise the number th
 });
 
 Deno.test("ChannelPool: a channel that the peer has ended, but not closed, counts as unused", async () => {
-  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  const { session, raw, pool, open } = await scriptedPool();
   await using _ = session;
-  const pool = new ChannelPool(rawSession(session));
-  const first = opened(pool);
-  await raw.send(confirm((await raw.expect("open")).sender, 0));
-  const channel = await first;
-  pool.giveBack(channel);
+  pool.giveBack(open);
   await raw.send(eof(0));
   await settled();
-  assertEquals([channel.ended, pool.unused, session.usage.slots], [true, 1, 1]);
+  assertEquals([open.ended, pool.unused, session.usage.slots], [true, 1, 1]);
   await raw.send(close(0));
   await settled();
   assertEquals(pool.unused, 0);
 });
 
 Deno.test("ChannelPool: nested calls that the peer has refused are not made again before there may be room", async () => {
-  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  const { session, raw, pool, open } = await scriptedPool();
   await using _ = session;
-  const pool = new ChannelPool(rawSession(session));
-  const first = opened(pool);
-  await raw.send(confirm((await raw.expect("open")).sender, 0));
-  const open = await first;
   const failed: unknown[] = [];
   const channels: RawChannel[] = [];
   for (let i = 0; i < 3; i++) {
@@ -537,12 +527,9 @@ Deno.test("ChannelPool: nested calls that the peer has refused are not made agai
 });
 
 Deno.test("ChannelPool: a channel that the peer has closed with unread bytes counts as unused until it is discarded", async () => {
-  const { session, raw } = scriptedSession({ closeTimeout: 1 });
+  const { session, raw, pool, open } = await scriptedPool();
   await using _ = session;
-  const pool = new ChannelPool(rawSession(session));
-  const first = opened(pool);
-  await raw.send(confirm((await raw.expect("open")).sender, 0));
-  pool.giveBack(await first);
+  pool.giveBack(open);
   await raw.send(data(0, "stray"), close(0));
   await settled();
   assertEquals(pool.unused, session.usage.slots);

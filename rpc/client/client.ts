@@ -304,6 +304,7 @@ export class Client implements PooledCaller {
       ping: state.refusesPings ? false as const : undefined,
       again: again || undefined,
       ...extras,
+      // It concerns only this side, and what is undefined is left out.
       isUsual: undefined,
     };
     addCallHeader(writer, codec, callHeaderValue(selector, about));

@@ -9,6 +9,7 @@
  */
 import { parseArgs } from "node:util";
 import { addCounts, type Counts, countsOf } from "../support/counts.ts";
+import { files } from "../support/docs.ts";
 import { linesOf } from "../support/program.ts";
 import { type Exception, EXCEPTIONS } from "./exceptions.ts";
 import { installRuntimes, type Runtimes } from "./runtimes.ts";
@@ -40,7 +41,6 @@ FILE is the beginning of the path of a test file, such as mux/. Node and Bun com
 from npm, through npx. The exit code is 1 if a test failed, or if one passed that
 is listed as an exception and does not pass at times.`;
 
-const ROOT = new URL("../../", import.meta.url);
 /** The tests of the foundation of all layers. */
 const FOUNDATION = [
   "abort_listeners_test.ts",
@@ -99,16 +99,10 @@ interface Batch {
   job: Job;
 }
 
-async function testFiles(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  for await (const entry of Deno.readDir(new URL(folder, ROOT))) {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory) found.push(...await testFiles(path));
-    else if (path.endsWith("_test.ts") && !LEFT_OUT.test(path)) {
-      found.push(path);
-    }
-  }
-  return found.sort();
+function testFiles(folder: string): string[] {
+  return [...files(`${folder}/`)]
+    .filter((path) => path.endsWith("_test.ts") && !LEFT_OUT.test(path))
+    .sort();
 }
 
 /** What is listed for a test. */
@@ -353,9 +347,8 @@ async function main(args: string[]): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "qtalk_suites_" });
   try {
     await writeTree(folder);
-    const inFolders = (await Promise.all(FOLDERS.map(testFiles))).flat();
-    const all = [...FOUNDATION, ...inFolders];
-    const files = all.filter((file) =>
+    const all = [...FOUNDATION, ...FOLDERS.flatMap(testFiles)];
+    const selected = all.filter((file) =>
       (!short || SHORT.test(file)) &&
       (beginnings.length === 0 ||
         beginnings.some((beginning) => file.startsWith(beginning)))
@@ -397,7 +390,7 @@ async function main(args: string[]): Promise<number> {
     for (const run of ["others", "these"] as const) {
       if (onlyExceptions && run === "others") continue;
       batches = on.flatMap((runtime) => {
-        const found = files.filter((file) =>
+        const found = selected.filter((file) =>
           onlyExceptions || run === "others" || listed.get(runtime)!.has(file)
         );
         return batchesOf(runtime, found, run);

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { alternativesOf } from "../node_bun/exceptions.ts";
+import { files, read } from "./docs.ts";
 import { REQUIREMENTS } from "./requirements.ts";
 import {
   judgeSkipped,
@@ -8,7 +9,9 @@ import {
   skippedIn,
 } from "./skipped.ts";
 
-const ROOT = new URL("../../", import.meta.url);
+/** All files of source code, as `deno test` names them. */
+const SOURCES = Array.from(files(), (path) => `./${path}`)
+  .filter((path) => path.endsWith(".ts"));
 
 const requirements: Requirements = {
   go: {
@@ -110,15 +113,14 @@ Deno.test("skipped tests: the environment requires what it lists, and GitHub Go"
 
 Deno.test("skipped tests: every file that may ignore tests has a requirement", () => {
   const named = namedFiles();
-  const missing = [...files()].filter((path) => mayIgnore(path))
+  const missing = SOURCES.filter((path) => mayIgnore(path))
     .filter((path) => !named.some((pattern) => pattern.test(path)));
   assertEquals(missing, []);
 });
 
 Deno.test("skipped tests: what a requirement names are files that exist", () => {
-  const all = [...files()];
   const gone = namedFiles()
-    .filter((pattern) => !all.some((path) => pattern.test(path)));
+    .filter((pattern) => !SOURCES.some((path) => pattern.test(path)));
   assertEquals(gone, []);
 });
 
@@ -133,15 +135,6 @@ function namedFiles(): RegExp[] {
 /** Whether a file has tests of its own that are ignored where something is missing. */
 function mayIgnore(path: string): boolean {
   if (!path.endsWith("_test.ts")) return false;
-  const text = Deno.readTextFileSync(new URL(path, ROOT));
+  const text = read(path);
   return /^\s+ignore(?::|,$)|\bDeno\.test\.ignore\b/m.test(text);
-}
-
-/** All files, as `deno test` names them. */
-function* files(folder = "./"): Generator<string> {
-  for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
-    if (name.startsWith(".") || name === "node_modules") continue;
-    if (isDirectory) yield* files(`${folder}${name}/`);
-    else if (name.endsWith(".ts")) yield folder + name;
-  }
 }
